@@ -1,0 +1,64 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+var swiftSettings: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+// `.ci/run` sets this: a warning in our own code stops the build there, never in a package that depends on us.
+if Context.environment["APUS_WARNINGS_AS_ERRORS"] != nil {
+    swiftSettings.append(.treatAllWarnings(as: .error))
+}
+
+let package = Package(
+    name: "apus",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "ApusRuntime", targets: ["ApusRuntime"]),
+        .library(name: "ApusNet", targets: ["ApusNet"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        .target(name: "CApus"),
+        .target(name: "ApusRuntime", dependencies: ["CApus"], swiftSettings: swiftSettings),
+        .target(name: "ApusNet", dependencies: ["ApusRuntime", "CApus"], swiftSettings: swiftSettings),
+        .target(name: "Apus", dependencies: ["ApusRuntime", "ApusNet"], swiftSettings: swiftSettings),
+
+        .executableTarget(
+            name: "echo",
+            dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/echo",
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "c10k",
+            dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/c10k",
+            swiftSettings: swiftSettings
+        ),
+
+        // A program that the tests start as a child, because it is meant to crash, to overflow or to be killed.
+        .executableTarget(
+            name: "apus-test-programs",
+            dependencies: ["Apus", "CApus"],
+            path: "Tests/Programs",
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusRuntimeTests",
+            dependencies: ["ApusRuntime", "CApus", "apus-test-programs"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusNetTests",
+            dependencies: ["ApusNet", "ApusRuntime", "CApus"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(name: "ApusTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
+    ]
+)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ways to read from a connection: one operation, for the kinds of buffers there are.
+
+internal import ApusRuntime
+internal import CApus
+
+extension TCPConnection {
+    /// Reads what has come, waiting for at least one byte.
+    ///
+    /// Parks the goroutine (or blocks the plain thread) until the peer has sent something, has ended its stream, or the
+    /// deadline passes; `close()`, `closeRead()` and ``setReadDeadline(_:)`` from elsewhere wake it too.
+    ///
+    /// - Parameters:
+    ///   - buffer: Where the bytes go. Its count is the most that is read, and does not change; what was read is
+    ///     `buffer[..<count]`. An empty one reads nothing and returns 0 at once.
+    ///   - timeout: How long to wait at most; `nil` for no limit, zero and less have run out already.
+    ///   - deadline: Until when to wait at most; with both, the earlier counts.
+    /// - Returns: The number of bytes read, or 0 at the end of the stream.
+    /// - Throws: ``NetError`` with ``NetError/Operation/read`` and the peer's address: ``NetError/Code/timedOut``,
+    ///   ``NetError/Code/closed``, ``NetError/Code/connectionReset`` and others.
+    /// - Complexity: Allocates nothing.
+    public func read(
+        into buffer: inout [UInt8], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) -> Int {
+        var span = buffer.mutableSpan
+        return try read(into: &span, timeout: timeout, deadline: deadline)
+    }
+
+    /// Reads what has come into memory that the caller keeps valid until it returns. See ``read(into:timeout:deadline:)``.
+    @unsafe
+    public func read(
+        into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) -> Int {
+        try unsafe readBytes(into: buffer, MonotonicTime(timeout: timeout, deadline: deadline))
+    }
+
+    /// Reads what has come into a span. See ``read(into:timeout:deadline:)``.
+    public func read(
+        into buffer: inout MutableRawSpan, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) -> Int {
+        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        // SAFETY: what the span describes stays in place while the access to `buffer` lasts, also while the goroutine is
+        // parked in it; the Swift runtime's record of the access travels with the goroutine.
+        return try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
+            try unsafe readBytes(into: bytes, deadline)
+        }
+    }
+
+    /// Reads what has come into a span. See ``read(into:timeout:deadline:)``.
+    public func read(
+        into buffer: inout MutableSpan<UInt8>, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) -> Int {
+        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        // SAFETY: as above.
+        return try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
+            try unsafe readBytes(into: bytes, deadline)
+        }
+    }
+
+    /// Fills a buffer.
+    ///
+    /// Waits as ``read(into:timeout:deadline:)`` does, as often as it takes.
+    ///
+    /// - Throws: ``NetError``; ``NetError/Code/endOfStream`` when the stream ends before the buffer is full, with the
+    ///   number of bytes that had come in ``NetError/bytesTransferred``.
+    public func readExactly(
+        into buffer: inout [UInt8], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) {
+        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        var span = buffer.mutableSpan
+        // SAFETY: as above.
+        try unsafe span.withUnsafeMutableBytes { bytes throws(NetError) in
+            var filled = 0
+            while filled < bytes.count {
+                let count: Int
+                do throws(NetError) {
+                    count = try unsafe readBytes(
+                        into: UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]), deadline)
+                } catch {
+                    var error = error
+                    error.bytesTransferred = filled
+                    throw error
+                }
+                guard count > 0 else {
+                    throw NetError(
+                        code: .endOfStream, operation: .read, address: remoteAddress, bytesTransferred: filled
+                    )
+                }
+                filled += count
+            }
+        }
+    }
+
+    /// Waits until a read will return something, without reading it: bytes, or the end of the stream.
+    ///
+    /// For servers with many idle connections, which so need no buffer while nothing comes. Waits and wakes as
+    /// ``read(into:timeout:deadline:)`` does. What has come stays for the next read, which then need not wait. With
+    /// several readers another one may be faster, and in rare cases this returns although nothing is there; the read
+    /// waits then.
+    ///
+    /// - Throws: ``NetError`` with ``NetError/Operation/read``, as a read would.
+    public func waitReadable(
+        timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) {
+        do {
+            try descriptor.waitReadable(deadline: MonotonicTime(timeout: timeout, deadline: deadline))
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
+    @inline(__always)
+    private func readBytes(
+        into buffer: UnsafeMutableRawBufferPointer, _ deadline: MonotonicTime
+    ) throws(NetError) -> Int {
+        do {
+            return try unsafe descriptor.read(into: buffer, deadline: deadline)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+}

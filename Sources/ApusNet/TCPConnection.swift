@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A TCP connection: making it, its options, deadlines and closing. Reading and writing are in TCPConnection+Reading.swift
+// and TCPConnection+Writing.swift; how they wait is in Descriptor.swift.
+
+internal import ApusRuntime
+internal import CApus
+
+/// A TCP connection.
+///
+/// Every call parks the goroutine that makes it, or blocks the plain thread, until it is done; no other goroutine waits
+/// for it. One goroutine may read while another one writes. Several readers, or several writers, take turns: each write
+/// goes out whole.
+///
+/// A connection closes when `close()` is called, or with the last reference to it. After that every operation throws
+/// ``NetError/Code/closed``.
+///
+/// ```swift
+/// let connection = try TCPConnection(host: "localhost", port: 8080, timeout: .seconds(5))
+/// defer { connection.close() }
+/// try connection.write("ping\n".utf8)
+/// var buffer = [UInt8](repeating: 0, count: 4096)
+/// let count = try connection.read(into: &buffer, timeout: .seconds(1))
+/// print(String(decoding: buffer[..<count], as: UTF8.self))
+/// ```
+public final class TCPConnection: Sendable {
+    package let descriptor: Descriptor
+
+    /// This side's address. Stays known after `close()`.
+    public let localAddress: SocketAddress
+    /// The peer's address. Stays known after `close()`.
+    public let remoteAddress: SocketAddress
+
+    // MARK: Making a connection
+
+    /// Connects to an address.
+    ///
+    /// The connection sends small writes at once (`TCP_NODELAY`) and has ``TCPKeepAlive/standard`` keep-alive.
+    ///
+    /// - Parameters:
+    ///   - address: The peer.
+    ///   - timeout: How long to try at most; `nil` leaves it to the kernel, which gives up after about two minutes. Zero
+    ///     and less have run out already.
+    /// - Throws: ``NetError`` with ``NetError/Operation/connect`` and `address`: ``NetError/Code/connectionRefused``,
+    ///   ``NetError/Code/timedOut``, ``NetError/Code/hostUnreachable``, ``NetError/Code/networkUnreachable`` and others.
+    public convenience init(to address: SocketAddress, timeout: Duration? = nil) throws(NetError) {
+        self.init(try Self.dial(address, host: nil, deadline: MonotonicTime(timeout: timeout, deadline: nil)))
+    }
+
+    /// Connects to a host.
+    ///
+    /// A name's addresses are tried one after the other until one accepts; what is left of the timeout is divided among
+    /// those that are left. The lookup itself cannot be ended early, see ``Resolver/addresses(of:port:)``.
+    ///
+    /// - Parameters:
+    ///   - host: An IP address or a name.
+    ///   - port: The peer's port.
+    ///   - timeout: How long to try at most, all addresses together; `nil` leaves it to the kernel.
+    /// - Throws: ``NetError`` with ``NetError/Operation/resolve`` when the name has no address, otherwise the failure of
+    ///   the first address, see ``init(to:timeout:)``.
+    public convenience init(host: String, port: UInt16, timeout: Duration? = nil) throws(NetError) {
+        let deadline = MonotonicTime(timeout: timeout, deadline: nil)
+        let addresses = try Resolver().addresses(of: host, port: port)
+        // Only a name says more than the address does.
+        let name = IPAddress(host) == nil ? host : nil
+        self.init(try Self.dial(addresses, host: name, deadline: deadline))
+    }
+
+    private init(_ connected: consuming Connected) {
+        localAddress = connected.localAddress
+        remoteAddress = connected.remoteAddress
+        descriptor = connected.descriptor
+    }
+
+    /// Takes over an accepted connection, whose options come from the listener. Closes it when that fails.
+    init(_ accepted: consuming Accepted) throws(Descriptor.Failure) {
+        var local = apus_socket_address()
+        let result = unsafe apus_socket_local_address(accepted.file.number, &local)
+        guard result >= 0 else { throw .system(errno: -result) }
+        // Darwin names no peer when it has gone again.
+        guard let localAddress = SocketAddress(local), let remoteAddress = SocketAddress(accepted.peer) else {
+            throw .system(errno: ECONNABORTED)
+        }
+        self.localAddress = localAddress
+        self.remoteAddress = remoteAddress
+        descriptor = try Descriptor(accepted.file)
+    }
+
+    private struct Connected: ~Copyable {
+        var descriptor: Descriptor
+        var localAddress: SocketAddress
+        var remoteAddress: SocketAddress
+    }
+
+    private static func dial(
+        _ addresses: [SocketAddress], host: String?, deadline: MonotonicTime
+    ) throws(NetError) -> Connected {
+        var firstError: NetError?
+        for (index, address) in addresses.enumerated() {
+            let share = deadline.share(now: .now, attempts: addresses.count - index)
+            do throws(NetError) {
+                return try dial(address, host: host, deadline: share)
+            } catch {
+                firstError = firstError ?? error
+            }
+        }
+        throw firstError ?? NetError(code: .hostNotFound, operation: .connect, host: host)
+    }
+
+    private static func dial(
+        _ address: SocketAddress, host: String?, deadline: MonotonicTime
+    ) throws(NetError) -> Connected {
+        var retries = 2
+        while true {
+            do throws(Descriptor.Failure) {
+                let connected = try dialOnce(address, deadline: deadline)
+                // Where nobody listens on a local port, the kernel may pick that very port for our side: two halves of a
+                // handshake meet, and the socket is connected to itself (golang.org/issue/2690).
+                if connected.localAddress != connected.remoteAddress || retries == 0 { return connected }
+            } catch {
+                // The local port that the kernel had picked was taken meanwhile.
+                guard error.reason == .system(errno: EADDRNOTAVAIL), retries > 0 else {
+                    throw NetError(error, operation: .connect, address: address, host: host)
+                }
+            }
+            retries -= 1
+        }
+    }
+
+    private static func dialOnce(
+        _ address: SocketAddress, deadline: MonotonicTime
+    ) throws(Descriptor.Failure) -> Connected {
+        func check(_ result: Int32) throws(Descriptor.Failure) {
+            guard result >= 0 else { throw .system(errno: -result) }
+        }
+        if deadline != .distantFuture, deadline <= .now { throw .deadlineExceeded }
+        let remote = address.systemForm
+        let number = apus_socket_open(remote.family)
+        try check(number)
+        let file = OwnedFileDescriptor(number)
+        try check(apus_socket_set_option(number, APUS_OPTION_NO_DELAY, 1))
+        try check(TCPKeepAlive.apply(.standard, to: number))
+        let descriptor = try Descriptor.connect(file, to: remote, deadline: deadline)
+        var local = apus_socket_address()
+        var peer = apus_socket_address()
+        try check(unsafe apus_socket_local_address(number, &local))
+        // Not always what was asked for: 0.0.0.0 means this machine. If the peer has gone again, reading will tell.
+        let hasPeer = unsafe apus_socket_remote_address(number, &peer) >= 0
+        return Connected(
+            descriptor: descriptor,
+            localAddress: SocketAddress(local) ?? address,
+            remoteAddress: (hasPeer ? SocketAddress(peer) : nil) ?? address
+        )
+    }
+
+    // MARK: Deadlines
+
+    /// Sets the deadline of all reads and writes, those under way included: what has not finished by then throws
+    /// ``NetError/Code/timedOut``. `nil` takes the deadline away. The connection stays open and usable.
+    ///
+    /// - Throws: ``NetError/Code/closed``.
+    public func setDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
+        try setReadDeadline(deadline)
+        try setWriteDeadline(deadline)
+    }
+
+    /// Sets the deadline of all reads, those under way included. See ``setDeadline(_:)``.
+    public func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
+        try setDeadline(.read, deadline)
+    }
+
+    /// Sets the deadline of all writes, those under way included. See ``setDeadline(_:)``.
+    public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
+        try setDeadline(.write, deadline)
+    }
+
+    private func setDeadline(
+        _ side: DescriptorState.Side, _ deadline: ContinuousClock.Instant?
+    ) throws(NetError) {
+        do {
+            try descriptor.setDeadline(side, MonotonicTime(timeout: nil, deadline: deadline))
+        } catch {
+            throw netError(error, .configure)
+        }
+    }
+
+    // MARK: Options
+
+    /// Whether small writes are sent at once instead of being gathered into larger packets. True unless set otherwise.
+    ///
+    /// - Throws: ``NetError/Code/closed``.
+    public var noDelay: Bool {
+        get throws(NetError) {
+            try system(.configure) { apus_socket_option($0, APUS_OPTION_NO_DELAY) } != 0
+        }
+    }
+
+    /// Sets whether small writes are sent at once (true) or gathered into larger packets (false, Nagle's algorithm).
+    ///
+    /// - Throws: ``NetError/Code/closed``.
+    public func setNoDelay(_ isOn: Bool) throws(NetError) {
+        try system(.configure) { apus_socket_set_option($0, APUS_OPTION_NO_DELAY, isOn ? 1 : 0) }
+    }
+
+    /// How a silent peer is probed; `nil` when it is not. ``TCPKeepAlive/standard`` unless set otherwise.
+    ///
+    /// - Throws: ``NetError/Code/closed``.
+    public var keepAlive: TCPKeepAlive? {
+        get throws(NetError) {
+            var keepAlive: TCPKeepAlive?
+            try system(.configure) { TCPKeepAlive.read(from: $0, into: &keepAlive) }
+            return keepAlive
+        }
+    }
+
+    /// Sets how a silent peer is probed; `nil` stops it.
+    ///
+    /// - Throws: ``NetError/Code/closed``.
+    public func setKeepAlive(_ keepAlive: TCPKeepAlive?) throws(NetError) {
+        try system(.configure) { TCPKeepAlive.apply(keepAlive, to: $0) }
+    }
+
+    // MARK: Closing
+
+    /// Ends the writing half: the peer reads what was written before, then the end of the stream. Reading goes on.
+    ///
+    /// Writing throws ``NetError/Code/brokenPipe`` from now on. Calling it twice does no harm.
+    ///
+    /// - Throws: ``NetError`` with ``NetError/Operation/closeWrite``: ``NetError/Code/closed``, or
+    ///   ``NetError/Code/notConnected`` when the peer has dropped the connection.
+    public func closeWrite() throws(NetError) {
+        try system(.closeWrite) { apus_socket_shutdown($0, APUS_SHUT_WRITE) }
+    }
+
+    /// Gives up the reading half: a read that waits, and every later one once what had come is read, returns 0. Writing
+    /// goes on. The peer is not told.
+    ///
+    /// - Throws: ``NetError`` with ``NetError/Operation/closeRead``: ``NetError/Code/closed``, or
+    ///   ``NetError/Code/notConnected`` when the peer has dropped the connection.
+    public func closeRead() throws(NetError) {
+        try system(.closeRead) { apus_socket_shutdown($0, APUS_SHUT_READ) }
+    }
+
+    /// Closes the connection. Every operation under way in other goroutines, and every later one, throws
+    /// ``NetError/Code/closed``.
+    ///
+    /// What was written is still delivered by the kernel. If the peer has sent something that was never read, it sees the
+    /// connection reset instead of the end of the stream.
+    ///
+    /// When it returns, the descriptor is free. May be called any number of times, from anywhere.
+    public func close() {
+        descriptor.close()
+    }
+
+    // MARK: Errors
+
+    /// Makes a system call that does not wait. `call` returns >= 0 or -errno.
+    @discardableResult
+    private func system(_ operation: NetError.Operation, _ call: (Int32) -> Int32) throws(NetError) -> Int32 {
+        do throws(Descriptor.Failure) {
+            let result = try descriptor.withFileDescriptor(call)
+            guard result >= 0 else { throw .system(errno: -result) }
+            return result
+        } catch {
+            throw netError(error, operation)
+        }
+    }
+
+    /// Out of line: the paths that work should not carry the making of errors.
+    @inline(never)
+    func netError(_ failure: Descriptor.Failure, _ operation: NetError.Operation) -> NetError {
+        NetError(failure, operation: operation, address: remoteAddress)
+    }
+}
+
+extension NetError {
+    init(_ failure: Descriptor.Failure, operation: Operation, address: SocketAddress?, host: String? = nil) {
+        switch failure.reason {
+        case .closed:
+            self.init(code: .closed, operation: operation, address: address, host: host)
+        case .deadlineExceeded:
+            self.init(code: .timedOut, operation: operation, address: address, host: host)
+        case .system(let number):
+            self.init(errno: number, operation: operation, address: address, host: host)
+        }
+        bytesTransferred = failure.bytesTransferred
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The channel that users see. It moves elements; where to, and who waits, is decided in ChannelCore.swift. Everything
+// here is inlinable, so that in the user's module an element is moved by its own type's code and not by a witness.
+
+/// A queue between goroutines: what one sends, another receives, in order.
+///
+/// With a capacity of zero a send waits for its receiver; with a capacity of n, up to n elements wait for theirs. Elements
+/// are handed over: the compiler proves that the sender does not touch them any more.
+///
+/// ```swift
+/// let numbers = Channel<Int>(capacity: 8)
+/// go {
+///     for number in 1...100 { try? numbers.send(number) }
+///     numbers.close()
+/// }
+/// for number in numbers { print(number) }
+/// ```
+///
+/// Any number of goroutines, and plain threads, may send and receive at the same time.
+public final class Channel<Element: ~Copyable>: Sendable {
+    @usableFromInline
+    let reference: ChannelReference
+
+    /// Creates an open channel.
+    ///
+    /// - Parameter capacity: Elements that wait for a receiver before `send` waits too; zero or more.
+    @inlinable
+    public init(capacity: Int = 0) {
+        precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
+        reference = ChannelReference(
+            capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+    }
+
+    deinit {
+        while let element = unsafe reference.takeLeftover() {
+            unsafe element.assumingMemoryBound(to: Element.self).deinitialize(count: 1)
+        }
+        reference.free()
+    }
+
+    /// Elements that wait for a receiver at this moment, in the channel's buffer.
+    public var count: Int { reference.count }
+
+    /// Elements that the channel's buffer holds at most.
+    public var capacity: Int { reference.capacity }
+
+    /// Whether `close` was called.
+    public var isClosed: Bool { reference.isClosed }
+
+    /// Sends an element, parking the calling goroutine until it is received or there is room for it.
+    ///
+    /// On a plain thread it blocks that thread. A receiver, or `close`, wakes it.
+    ///
+    /// - Throws: `ChannelClosed` when the channel is closed, or is closed while this call waits. The element is then
+    ///   dropped; nobody received it.
+    /// - Complexity: O(1). Does not allocate.
+    @inlinable
+    public func send(_ element: consuming sending Element) throws(ChannelClosed) {
+        switch reference.beginSend() {
+        case .ring(let place):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            reference.finishRing()
+        case .receiver(let place, let node):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            unsafe reference.finishHandOver(node)
+        case .closed:
+            throw ChannelClosed()
+        case .wait:
+            guard waitToSend(element) else { throw ChannelClosed() }
+        }
+    }
+
+    @inlinable
+    func waitToSend(_ element: consuming Element) -> Bool {
+        var element: Element? = consume element
+        return unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
+            let place = frame.baseAddress!
+            unsafe place.initialize(to: element.take()!)
+            if unsafe reference.waitToSend(UnsafeMutableRawPointer(place)) { return true }
+            unsafe place.deinitialize(count: 1)
+            return false
+        }
+    }
+
+    /// Receives the next element, parking the calling goroutine until one is sent or the channel is closed.
+    ///
+    /// On a plain thread it blocks that thread.
+    ///
+    /// - Returns: The oldest unreceived element, or `nil` once the channel is closed and drained. Never `nil` before.
+    /// - Complexity: O(1). Does not allocate.
+    @inlinable
+    public func receive() -> sending Element? {
+        let step = reference.beginReceive()
+        if case .wait = step {
+            return waitToReceive()
+        }
+        return finish(step)
+    }
+
+    @inlinable
+    @inline(__always)
+    func finish(_ step: ReceiveStep) -> sending Element? {
+        nonisolated(unsafe) let element: Element?
+        switch step {
+        case .ring(let place):
+            unsafe element = place.assumingMemoryBound(to: Element.self).move()
+            reference.finishRing()
+        case .ringAndSender(let place, let source, let node):
+            unsafe element = place.assumingMemoryBound(to: Element.self).move()
+            unsafe place.moveInitializeMemory(as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
+            unsafe reference.finishHandOver(node)
+        case .sender(let source, let node):
+            unsafe element = source.assumingMemoryBound(to: Element.self).move()
+            unsafe reference.finishHandOver(node)
+        case .closed, .wait:
+            unsafe element = nil
+        }
+        return unsafe element
+    }
+
+    @inlinable
+    func waitToReceive() -> sending Element? {
+        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
+            let place = frame.baseAddress!
+            guard unsafe reference.waitToReceive(UnsafeMutableRawPointer(place)) else { return nil }
+            return unsafe place.move()
+        }
+    }
+
+    /// Sends an element if that is possible at once.
+    ///
+    /// - Returns: Nil when it was sent; the element itself when the channel is full, or has no waiting receiver, or is
+    ///   closed. Never waits.
+    @inlinable
+    public func trySend(_ element: consuming sending Element) -> sending Element? {
+        switch reference.beginSend() {
+        case .ring(let place):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            reference.finishRing()
+            return nil
+        case .receiver(let place, let node):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            unsafe reference.finishHandOver(node)
+            return nil
+        case .closed:
+            return element
+        case .wait:
+            reference.cancelStep()
+            return element
+        }
+    }
+
+    /// Receives an element if one is there.
+    ///
+    /// - Returns: The oldest unreceived element, or nil: the channel is empty, or closed and drained. Never waits.
+    @inlinable
+    public func tryReceive() -> sending Element? {
+        let step = reference.beginReceive()
+        if case .wait = step {
+            reference.cancelStep()
+            return nil
+        }
+        return finish(step)
+    }
+
+    /// Closes the channel: every waiting and later `send` throws, receivers get what is left and then `nil`.
+    ///
+    /// May be called more than once, by anyone.
+    public func close() {
+        reference.close()
+    }
+}
+
+extension Channel: Sequence, IteratorProtocol where Element: Copyable {
+    /// Receives the next element; nil ends the loop, when the channel is closed and drained.
+    @inlinable
+    public func next() -> Element? { receive() }
+}
+
+/// What `send` throws on a closed channel.
+public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
+    @inlinable
+    public init() {}
+
+    public var description: String { "the channel is closed" }
+}

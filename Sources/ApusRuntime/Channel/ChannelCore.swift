@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a channel is, without its element's type: a lock, the waiting senders and receivers, and the state of the ring.
+// `Channel` moves the elements; this decides where each goes. The protocol is Go's (runtime/chan.go):
+//
+//     send:     a receiver waits -> into its frame, and it is made ready
+//               room in the ring -> into the ring
+//               else             -> the sender waits, its element in its own frame
+//     receive:  ring not empty   -> from the ring; if a sender waits, its element takes the place
+//               a sender waits   -> from its frame, and it is made ready
+//               closed           -> nil
+//               else             -> the receiver waits
+//
+// The decision is taken under the lock and returned as a value; the caller moves the element, then finishes the step,
+// which unlocks and wakes.
+
+import Synchronization
+
+@usableFromInline
+@safe
+struct ChannelCore: ~Copyable {
+    var lock = ThreadLock()
+    // Protected by `lock`. At least one of `senders` and `receivers` is empty. Senders wait only while the ring is full,
+    // receivers only while it is empty.
+    var senders = WaitQueue()
+    var receivers = WaitQueue()
+    var isClosed = false
+    /// Elements in the ring, and where the oldest one lies.
+    var count = 0
+    var head = 0
+    @usableFromInline
+    let capacity: Int
+    /// Bytes from one element to the next.
+    let stride: Int
+    let ring: UnsafeMutableRawPointer
+
+    init(capacity: Int, stride: Int, ring: UnsafeMutableRawPointer) {
+        self.capacity = capacity
+        self.stride = stride
+        unsafe self.ring = ring
+    }
+}
+
+/// Where a sender shall move its element, and what to do then.
+@usableFromInline
+@safe
+enum SendStep {
+    /// Into the ring, then `finishRing`.
+    case ring(UnsafeMutableRawPointer)
+    /// Into a waiting receiver's frame, then `finishHandOver`.
+    case receiver(UnsafeMutableRawPointer, UnsafeMutablePointer<WaitNode>)
+    /// Nowhere yet: into its own frame, then `wait`. The lock is held.
+    case wait
+    case closed
+}
+
+/// Where a receiver finds its element, and what to do then.
+@usableFromInline
+@safe
+enum ReceiveStep {
+    /// In the ring, then `finishRing`.
+    case ring(UnsafeMutableRawPointer)
+    /// In the ring; the place is then filled from a waiting sender's frame, then `finishHandOver`.
+    case ringAndSender(UnsafeMutableRawPointer, UnsafeMutableRawPointer, UnsafeMutablePointer<WaitNode>)
+    /// In a waiting sender's frame, then `finishHandOver`.
+    case sender(UnsafeMutableRawPointer, UnsafeMutablePointer<WaitNode>)
+    /// Nowhere yet: `wait`. The lock is held.
+    case wait
+    /// Closed, and nothing left.
+    case closed
+}
+
+@usableFromInline
+@safe
+struct ChannelReference: @unchecked Sendable {
+    // SAFETY: freed by the channel that owns it, which outlives every call on it.
+    let core: UnsafeMutablePointer<ChannelCore>
+
+    @usableFromInline
+    init(capacity: Int, stride: Int, alignment: Int) {
+        let ring = UnsafeMutableRawPointer.allocate(byteCount: max(capacity * stride, 1), alignment: max(alignment, 16))
+        unsafe core = .allocate(capacity: 1)
+        unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: ring))
+    }
+
+    /// Frees the memory. The owner has destroyed the elements.
+    @usableFromInline
+    func free() {
+        unsafe core.pointee.ring.deallocate()
+        unsafe core.deinitialize(count: 1)
+        unsafe core.deallocate()
+    }
+
+    @usableFromInline
+    var capacity: Int { unsafe core.pointee.capacity }
+
+    @usableFromInline
+    var count: Int { unsafe core.pointee.lock.withLock { unsafe core.pointee.count } }
+
+    @usableFromInline
+    var isClosed: Bool { unsafe core.pointee.lock.withLock { unsafe core.pointee.isClosed } }
+
+    private func slot(_ offset: Int) -> UnsafeMutableRawPointer {
+        var index = unsafe core.pointee.head + offset
+        if unsafe index >= core.pointee.capacity { index -= unsafe core.pointee.capacity }
+        return unsafe core.pointee.ring + index * core.pointee.stride
+    }
+
+    // MARK: Sending
+
+    /// Locks and decides. Unlocked again when it returns `closed`.
+    @usableFromInline
+    func beginSend() -> SendStep {
+        unsafe core.pointee.lock.lock()
+        if unsafe core.pointee.isClosed {
+            unsafe core.pointee.lock.unlock()
+            return .closed
+        }
+        if let node = unsafe core.pointee.receivers.popFirst() {
+            return unsafe .receiver(node.pointee.element!, node)
+        }
+        let count = unsafe core.pointee.count
+        if unsafe count < core.pointee.capacity {
+            unsafe core.pointee.count = count + 1
+            return unsafe .ring(slot(count))
+        }
+        return .wait
+    }
+
+    /// After an element was moved into or out of the ring.
+    @usableFromInline
+    func finishRing() {
+        unsafe core.pointee.lock.unlock()
+    }
+
+    /// After an element was moved into or out of a waiter's frame: lets the waiter go on.
+    @usableFromInline
+    func finishHandOver(_ node: UnsafeMutablePointer<WaitNode>) {
+        unsafe node.pointee.succeeded = true
+        let goroutine = unsafe node.pointee.goroutine
+        unsafe core.pointee.lock.unlock()
+        ready(goroutine)
+    }
+
+    /// Gives up instead of waiting.
+    @usableFromInline
+    func cancelStep() {
+        unsafe core.pointee.lock.unlock()
+    }
+
+    /// Waits until a receiver has taken the element at `element`. False: the channel was closed, the element is still
+    /// there.
+    @usableFromInline
+    func waitToSend(_ element: UnsafeMutableRawPointer) -> Bool {
+        let waiter = GoroutineReference.currentParkable()
+        var node = unsafe WaitNode(goroutine: waiter, element: element)
+        unsafe withUnsafeMutablePointer(to: &node) { node in
+            unsafe core.pointee.senders.append(node)
+            unsafe park(waiter, reason: .channelSend, unlocking: &core.pointee.lock)
+        }
+        return node.succeeded
+    }
+
+    // MARK: Receiving
+
+    /// Locks and decides. Unlocked again when it returns `closed`.
+    @usableFromInline
+    func beginReceive() -> ReceiveStep {
+        unsafe core.pointee.lock.lock()
+        if unsafe core.pointee.count > 0 {
+            let oldest = unsafe slot(0)
+            var head = unsafe core.pointee.head + 1
+            if unsafe head == core.pointee.capacity { head = 0 }
+            unsafe core.pointee.head = head
+            // A full ring with a sender behind it stays full: the sender's element takes the place that becomes free.
+            if let node = unsafe core.pointee.senders.popFirst() {
+                return unsafe .ringAndSender(oldest, node.pointee.element!, node)
+            }
+            unsafe core.pointee.count -= 1
+            return unsafe .ring(oldest)
+        }
+        if let node = unsafe core.pointee.senders.popFirst() {
+            return unsafe .sender(node.pointee.element!, node)
+        }
+        if unsafe core.pointee.isClosed {
+            unsafe core.pointee.lock.unlock()
+            return .closed
+        }
+        return .wait
+    }
+
+    /// Waits until a sender has put an element at `element`. False: the channel was closed, there is none.
+    @usableFromInline
+    func waitToReceive(_ element: UnsafeMutableRawPointer) -> Bool {
+        let waiter = GoroutineReference.currentParkable()
+        var node = unsafe WaitNode(goroutine: waiter, element: element)
+        unsafe withUnsafeMutablePointer(to: &node) { node in
+            unsafe core.pointee.receivers.append(node)
+            unsafe park(waiter, reason: .channelReceive, unlocking: &core.pointee.lock)
+        }
+        return node.succeeded
+    }
+
+    // MARK: Closing
+
+    @usableFromInline
+    func close() {
+        var woken = GoroutineList()
+        unsafe core.pointee.lock.lock()
+        unsafe core.pointee.isClosed = true
+        unsafe core.pointee.receivers.drain(succeeded: false, into: &woken)
+        unsafe core.pointee.senders.drain(succeeded: false, into: &woken)
+        unsafe core.pointee.lock.unlock()
+        ready(woken)
+    }
+
+    /// The next element that was never received, for a channel that nobody else can reach.
+    @usableFromInline
+    func takeLeftover() -> UnsafeMutableRawPointer? {
+        guard unsafe core.pointee.count > 0 else { return nil }
+        let oldest = unsafe slot(0)
+        unsafe core.pointee.head = (core.pointee.head + 1) % core.pointee.capacity
+        unsafe core.pointee.count -= 1
+        return unsafe oldest
+    }
+}

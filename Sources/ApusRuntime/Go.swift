@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start reading here. `go` takes a stack from the pool (Stack/StackPool.swift), prepares it to run the closure
+// (Scheduler/ContextSwitch.swift) and puts the goroutine on the calling worker's queue (Scheduler/RunQueue.swift). From
+// there a worker runs it until it parks (Scheduler/Park.swift), yields or ends. Where a worker finds its next goroutine
+// is the heart of the scheduler (Scheduler/Worker.swift).
+
+import CApus
+
+/// Runs a closure concurrently, in a goroutine of its own, and returns at once.
+///
+/// Goroutines are cheap: the closure's captures are all that is allocated, and an idle one costs little more than the
+/// page of stack that it touches. Inside, any function may block: channels, sleeping, sockets and locks of Apus park the
+/// goroutine and leave the thread to others. For C calls that block, see `blocking`.
+///
+/// ```swift
+/// go { print("hello from a goroutine") }
+/// ```
+///
+/// The process ends when `main` returns, whatever goroutines are left: join what must be finished.
+///
+/// - Parameters:
+///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough. Rounded up to a
+///     power of two; memory is used only as far as the stack is really touched.
+///   - body: What to run. What it captures is handed over: the compiler proves that the caller does not touch it any more,
+///     or that it may be shared.
+/// - Returns: A name for the goroutine, to join it or to compare it. Not needed for anything else.
+@discardableResult
+public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) -> Goroutine {
+    guard let stackSize else { return spawn(body) }
+    nonisolated(unsafe) let body = body
+    return spawn { withStack(atLeast: stackSize, unsafe body) }
+}
+
+/// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result or its error.
+///
+/// ```swift
+/// let page = go { try fetch("index.html") }
+/// let text = try page.join()
+/// ```
+///
+/// - Parameters:
+///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough.
+///   - body: What to run.
+public func go<Value: Sendable, Failure: Error>(
+    stackSize: Int? = nil, _ body: sending @escaping () throws(Failure) -> Value
+) -> JoinHandle<Value, Failure> {
+    let result = JoinHandle<Value, Failure>.Outcome()
+    nonisolated(unsafe) let body = body
+    let goroutine = go(stackSize: stackSize) {
+        do throws(Failure) {
+            unsafe result.value = .success(try body())
+        } catch {
+            unsafe result.value = .failure(error)
+        }
+    }
+    return JoinHandle(goroutine: goroutine, outcome: result)
+}
+
+/// The result of a goroutine that returns a value or throws.
+///
+/// Letting go of it does not stop the goroutine; its result is then dropped when it arrives.
+public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
+    /// The goroutine whose result this is.
+    public let goroutine: Goroutine
+    private let outcome: Outcome
+
+    // Written by the goroutine before it ends, read by those who joined it: ending and joining order the two.
+    final class Outcome: @unchecked Sendable {
+        nonisolated(unsafe) var value: Result<Value, Failure>?
+    }
+
+    init(goroutine: Goroutine, outcome: Outcome) {
+        self.goroutine = goroutine
+        self.outcome = outcome
+    }
+
+    /// Waits until the goroutine has ended and returns its value or throws its error.
+    ///
+    /// Parks the calling goroutine, or blocks the calling thread. May be called more than once and by more than one.
+    public func join() throws(Failure) -> Value {
+        goroutine.join()
+        return try unsafe outcome.value!.get()
+    }
+}
+
+func spawn(_ body: sending @escaping () -> Void) -> Goroutine {
+    let thread = ThreadReference.currentOrAttached()
+    let goroutine = StackPool.take(thread: thread)
+    if let worker = thread.record.worker {
+        let id = worker.takeIdentifier()
+        goroutine.prepare(body: body, id: id)
+        worker.pushNext(goroutine)
+        thread.record.scheduler.wakeWorkerIfNeeded()
+        return Goroutine(goroutine, id: id)
+    }
+    let scheduler = thread.record.scheduler
+    let id = scheduler.takeIdentifiers(count: 1)
+    goroutine.prepare(body: body, id: id)
+    scheduler.pushGlobal(goroutine)
+    scheduler.wakeWorkerIfNeeded()
+    return Goroutine(goroutine, id: id)
+}

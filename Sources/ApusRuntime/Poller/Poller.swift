@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The network poller, a part of the scheduler: idle workers wait in it, busy ones look at it now and then. The kernel's
+// queue (epoll, kqueue) is behind the functions of Sources/CApus/poller_*.c; what an event does to a descriptor is in
+// PollDescriptor.swift.
+//
+// One thread at most waits; its limit is the earliest timer. It is woken early when a worker is needed and no other
+// thread is at hand, and when somebody adds a timer that is due before its limit.
+
+import CApus
+import Synchronization
+
+struct Poller: ~Copyable {
+    private let queue: Int32
+    private let waker: Int32
+    /// Descriptors that are registered: without any there is nothing to look at.
+    let descriptorCount = Atomic<Int>(0)
+    /// How often the poller was looked at. The monitor looks itself when nobody else does.
+    let lookCount = Atomic<UInt32>(0)
+
+    private static var eventCapacity: Int { 128 }
+
+    init() {
+        queue = apus_poller_open()
+        waker = queue < 0 ? queue : apus_poller_open_waker(queue)
+        if waker < 0 {
+            fail("cannot open the network poller (error \(-waker)); raise the limit on open files (ulimit -n)")
+        }
+    }
+
+    /// Ends the current wait, or the next one.
+    func wake() {
+        let result = apus_poller_wake(queue, waker)
+        if result < 0 { fail("cannot wake the network poller (error \(-result))") }
+    }
+
+    /// Registers a descriptor once, for both directions. Zero or a negative error.
+    func add(_ descriptor: Int32, token: UInt64) -> Int32 {
+        let result = apus_poller_add(queue, descriptor, token)
+        if result == 0 { descriptorCount.add(1, ordering: .relaxed) }
+        return result
+    }
+
+    func remove(_ descriptor: Int32) {
+        _ = apus_poller_remove(queue, descriptor)
+        descriptorCount.subtract(1, ordering: .relaxed)
+    }
+
+    /// Waits for at most `nanoseconds` (0: looks; negative: no limit) and adds the goroutines that can go on.
+    func wait(nanoseconds: Int64, waking woken: inout GoroutineList) {
+        var isWoken = false
+        unsafe withUnsafeTemporaryAllocation(of: apus_poll_event.self, capacity: Self.eventCapacity) { events in
+            let count = unsafe apus_poller_wait(
+                queue, waker, events.baseAddress!, Int32(Self.eventCapacity), nanoseconds, &isWoken)
+            if count < 0 { fail("the network poller failed (error \(-count))") }
+            for index in 0..<Int(count) {
+                unsafe PollDescriptor.handle(events[index], waking: &woken)
+            }
+        }
+        lookCount.add(1, ordering: .relaxed)
+    }
+}
+
+extension RecordReference where Record == SchedulerRecord {
+    /// Waits in the poller until there are events, a timer is due, or somebody wakes it. The calling thread is the
+    /// `pollingThread`.
+    func waitInPoller(waking woken: inout GoroutineList) {
+        var limit = earliestTimer
+        while true {
+            record.pollUntil.store(limit, ordering: .sequentiallyConsistent)
+            // A timer that was added before the store found no poller, or one with another limit.
+            let earliest = earliestTimer
+            if earliest >= limit { break }
+            limit = earliest
+        }
+        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.now.nanoseconds)
+        record.poller.wait(nanoseconds: nanoseconds, waking: &woken)
+        record.pollUntil.store(.min, ordering: .sequentiallyConsistent)
+    }
+
+    /// Makes what the poller woke runnable: on the worker, or for any.
+    func distribute(_ woken: consuming GoroutineList, to worker: WorkerReference?) {
+        guard !woken.isEmpty else { return }
+        guard let worker else {
+            pushGlobal(woken)
+            wakeWorkerIfNeeded()
+            return
+        }
+        let isMoreThanOne = woken.count > 1
+        while let goroutine = woken.popFirst() {
+            worker.pushBack(goroutine)
+        }
+        if isMoreThanOne { wakeWorkerIfNeeded() }
+    }
+
+    /// Looks at the poller in passing, if no thread waits in it.
+    func pollWithoutWaiting(for worker: WorkerReference?) {
+        guard record.poller.descriptorCount.load(ordering: .relaxed) > 0,
+            record.pollUntil.load(ordering: .relaxed) == .min
+        else { return }
+        var woken = GoroutineList()
+        record.poller.wait(nanoseconds: 0, waking: &woken)
+        distribute(woken, to: worker)
+    }
+}

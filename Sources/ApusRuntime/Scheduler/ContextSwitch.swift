@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two ends of a goroutine's stack: how it is made ready for its first run, and what its first and last frame do.
+// The switch itself is assembly (Sources/CApus/switch_*.S), reached through `suspend` and `ThreadReference.execute`.
+
+import CApus
+import Synchronization
+
+extension RecordReference where Record == GoroutineRecord {
+    /// Prepares a free record, with a stack, to run `body`.
+    @inline(__always)
+    func prepare(body: @escaping GoroutineBody, id: UInt64) {
+        record.body = body
+        unsafe record.context.identifier = id
+        // Releasing: a stale `Goroutine` may look at the record, and must see the new life or the old one's end.
+        record.life.store(id << 1, ordering: .releasing)
+        unsafe apus_context_prepare(&pointer.pointee.context, goroutineEntry, address)
+    }
+}
+
+/// The first Swift frame of every goroutine.
+private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
+    let goroutine = unsafe GoroutineReference(address!)
+    runBody(goroutine)
+    goroutine.endLife()
+    unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil)
+}
+
+/// A function of its own, so that the closure and what it captured are released here, while the goroutine still lives:
+/// a `deinit` may park.
+@inline(never)
+private func runBody(_ goroutine: GoroutineReference) {
+    let body = goroutine.record.body.take()!
+    body()
+}
+
+/// The goroutine has left its stack for good: it may carry the next.
+private let commitEnd: ParkCommit = { goroutine, _ in
+    unsafe StackPool.put(GoroutineReference(goroutine), thread: ThreadReference.current!)
+    return true
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a goroutine is: for users a small value that names one (`Goroutine`), inside the runtime a record that lies at
+// the top of the goroutine's own stack, in the one page that every goroutine touches anyway.
+//
+// A goroutine's states, and who moves it:
+//
+//     free      the record rests in a stack pool
+//       |  go { }                              the spawning goroutine or thread
+//     runnable  in exactly one run queue, or on its way between two
+//       |  Worker.findRunnable                 a worker that took it out
+//     running   on exactly one thread
+//       |  park                                the goroutine itself; published by `commit` after it left its stack
+//     waiting   known to whatever will wake it: a wait queue, a poll descriptor, a timer
+//       |  ready                               exactly one waker, who took it out of there; back to runnable
+//       |  its closure returns                 the goroutine itself: running -> free
+//
+// A thread that is not ours (the main thread, a Swift task's) waits in the same queues with a record of its own, which
+// knows only running and waiting.
+
+package import CApus
+import Synchronization
+
+/// The name of a goroutine: what `go` returns.
+///
+/// It stays valid for ever, also when the goroutine has ended, and keeps nothing alive.
+///
+/// ```swift
+/// let worker = go { crunch() }
+/// worker.join()
+/// ```
+public struct Goroutine: Sendable, Hashable, CustomStringConvertible {
+    let reference: GoroutineReference
+    /// Unique for the life of the process; never 0.
+    public let id: UInt64
+
+    init(_ reference: GoroutineReference, id: UInt64) {
+        self.reference = reference
+        self.id = id
+    }
+
+    /// The goroutine that calls, or nil on a thread that is not the runtime's.
+    public static var current: Goroutine? {
+        guard let thread = ThreadReference.current, let running = thread.running else { return nil }
+        return unsafe Goroutine(running, id: running.record.context.identifier)
+    }
+
+    /// Lets the other runnable goroutines of this worker run before the calling one goes on.
+    ///
+    /// Long computations call it now and then, so that they keep one processor's worth of time and not more. (The runtime
+    /// notices a goroutine that runs for 10 ms without it and moves the others elsewhere, at the price of one more
+    /// thread.) On a plain thread it yields the thread.
+    public static func yield() {
+        guard let thread = ThreadReference.current, thread.record.worker != nil else { return apus_thread_yield() }
+        unsafe suspend(thread, commit: unsafe commitYield, context: nil)
+    }
+
+    /// Waits until the goroutine has ended, parking the calling goroutine, or blocking the calling thread.
+    ///
+    /// Any number of callers may wait, as often as they like; returns at once when it has ended already. A goroutine
+    /// that joins itself would wait for ever: that stops the program.
+    public func join() {
+        reference.join(id: id)
+    }
+
+    /// Whether the goroutine's closure has returned.
+    public var isFinished: Bool { !reference.isAlive(id: id) }
+
+    public var description: String { "goroutine \(id)" }
+
+    public static func == (left: Goroutine, right: Goroutine) -> Bool { left.id == right.id }
+    public func hash(into hasher: inout Hasher) { hasher.combine(id) }
+}
+
+typealias GoroutineBody = () -> Void
+
+package typealias GoroutineReference = RecordReference<GoroutineRecord>
+
+@safe
+package struct GoroutineRecord: ~Copyable {
+    /// Registers, stack bounds and identifier; the signal handler and the switch read it, so it comes first.
+    /// Written by the spawner and by the thread that runs the goroutine.
+    package var context: apus_context
+    /// Link of the one list the goroutine is in. Belongs to whoever holds that list.
+    var next: GoroutineReference?
+    /// What to run; taken by the goroutine when it starts.
+    var body: GoroutineBody?
+    /// `identifier << 1` while the goroutine lives, plus 1 once somebody has joined; 0 while the record is free.
+    ///
+    /// The goroutine moves it to 0 when it ends. If nobody joined, that one exchange is all that joining costs.
+    let life = Atomic<UInt64>(0)
+    var joinLock = ThreadLock()
+    /// Protected by `joinLock`.
+    var joiners = WaitQueue()
+    /// For a plain thread's record: the thread sleeps on it while it is 0. Unused by goroutines.
+    let signal = Atomic<UInt32>(0)
+    let kind: Kind
+    /// What the goroutine waits for, for people to read. Written by itself before it parks.
+    var waitReason = WaitReason.none
+    /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
+    var timer = TimerNode()
+
+    enum Kind: UInt8 { case goroutine, thread }
+
+    init(kind: Kind) {
+        unsafe self.context = apus_context()
+        self.kind = kind
+    }
+}
+
+/// What a goroutine may wait for.
+package enum WaitReason: UInt8, Sendable {
+    case none, channelSend, channelReceive, sleep, join, mutex, waitGroup, read, write, blockingCall, other
+}
+
+extension RecordReference where Record == GoroutineRecord {
+    /// Whether the goroutine named by `id` still runs. The record may have passed to another goroutine.
+    func isAlive(id: UInt64) -> Bool {
+        record.life.load(ordering: .acquiring) >> 1 == id
+    }
+
+    func join(id: UInt64) {
+        guard isAlive(id: id) else { return }
+        let waiter = GoroutineReference.currentParkable()
+        if waiter == self {
+            fail("a goroutine joins itself and would wait for ever; join it from another goroutine")
+        }
+        var node = unsafe WaitNode(goroutine: waiter)
+        record.joinLock.lock()
+        // The one who ends the goroutine moves `life` away from this value; after our exchange it must take the lock.
+        let (exchanged, original) = record.life.compareExchange(
+            expected: id << 1, desired: id << 1 | 1, ordering: .acquiringAndReleasing)
+        guard exchanged || original == id << 1 | 1 else {
+            return record.joinLock.unlock()
+        }
+        unsafe withUnsafeMutablePointer(to: &node) { node in
+            unsafe record.joiners.append(node)
+            unsafe park(waiter, reason: .join, unlocking: &pointer.pointee.joinLock)
+        }
+    }
+
+    /// Ends the life of the goroutine that calls: its record is free afterwards, and whoever joined is made ready.
+    func endLife() {
+        let id = unsafe record.context.identifier
+        guard
+            !record.life.compareExchange(expected: id << 1, desired: 0, ordering: .acquiringAndReleasing).exchanged
+        else { return }
+        var woken = GoroutineList()
+        record.joinLock.lock()
+        record.life.store(0, ordering: .releasing)
+        record.joiners.drain(succeeded: true, into: &woken)
+        record.joinLock.unlock()
+        ready(woken)
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The monitor: a thread without a worker that looks after the workers every 10 ms. Go's is sysmon.
+//
+// Swift code cannot be pre-empted at arbitrary points (a goroutine stopped inside the allocator or a reference count
+// would stop everyone). So a goroutine that neither parks nor yields keeps its thread, and so does one in a blocking
+// call that nobody declared: from outside the two look alike. When the monitor has seen a worker run the same goroutine
+// at two looks, it lets another worker take its place (`Scheduler.standIn`), which steals the stuck one's queue. When the
+// goroutine comes back, one of the two retires.
+//
+// While nothing runs, the monitor sleeps.
+
+import CApus
+import Synchronization
+
+struct MonitorState: ~Copyable {
+    /// 0: not started, 1: awake, 2: asleep until a worker wakes up.
+    let state = Atomic<UInt32>(0)
+
+    /// To be called after a worker left the idle list.
+    @inline(__always)
+    func wakeIfAsleep(_ scheduler: Scheduler) {
+        guard state.load(ordering: .sequentiallyConsistent) != 1 else { return }
+        wake(scheduler)
+    }
+
+    @inline(never)
+    private func wake(_ scheduler: Scheduler) {
+        switch state.exchange(1, ordering: .sequentiallyConsistent) {
+        case 0:
+            let result = unsafe apus_thread_start(
+                { address in
+                    unsafe Scheduler(address!).monitor()
+                    return nil
+                }, scheduler.address, 128 * 1024, "apus monitor")
+            // Without it goroutines can starve each other, but all else works: the next wake tries again.
+            if result != 0 { state.store(0, ordering: .sequentiallyConsistent) }
+        case 2:
+            unsafe withUnsafePointer(to: state) { word in
+                unsafe apus_futex_wake(word, 1)
+            }
+        default:
+            break
+        }
+    }
+}
+
+extension RecordReference where Record == SchedulerRecord {
+    private var monitorPeriod: Int64 { 10_000_000 }
+    private var roundsPerTrimming: Int { 100 }
+
+    /// The monitor thread's life.
+    fileprivate func monitor() {
+        var observedLookCount: UInt32 = 0
+        var round = 0
+        while true {
+            apus_thread_sleep(monitorPeriod)
+            round += 1
+            superviseWorkers()
+            lookIntoForgottenPoller(observedLookCount: &observedLookCount)
+            if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
+            let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
+            if round % roundsPerTrimming == 0, !hasStacksToTrim, idleCount == activeCount {
+                sleepUntilWorkerWakes()
+            }
+        }
+    }
+
+    private func superviseWorkers() {
+        for index in 0..<workerCount {
+            let worker = worker(index)
+            let tick = worker.record.tick.load(ordering: .relaxed)
+            if worker.record.isRunning.load(ordering: .relaxed), !worker.record.isStalled.load(ordering: .relaxed),
+                tick == worker.record.observedTick
+            {
+                standIn(for: worker, tick: tick)
+            }
+            worker.record.observedTick = tick
+        }
+    }
+
+    /// All workers may be busy with goroutines that never wait: connections must not starve for that.
+    private func lookIntoForgottenPoller(observedLookCount: inout UInt32) {
+        let count = record.poller.lookCount.load(ordering: .relaxed)
+        if count == observedLookCount {
+            pollWithoutWaiting(for: nil)
+            observedLookCount = record.poller.lookCount.load(ordering: .relaxed)
+        } else {
+            observedLookCount = count
+        }
+    }
+
+    private func retryLaunch() {
+        record.threadIsMissing.store(false, ordering: .relaxed)
+        if hasQueuedWork { wakeWorkerIfNeeded() }
+    }
+
+    private func sleepUntilWorkerWakes() {
+        record.monitor.state.store(2, ordering: .sequentiallyConsistent)
+        // A worker that woke before the store did not see it.
+        guard idleCount == activeCount else {
+            return record.monitor.state.store(1, ordering: .sequentiallyConsistent)
+        }
+        while record.monitor.state.load(ordering: .sequentiallyConsistent) == 2 {
+            unsafe withUnsafePointer(to: pointer.pointee.monitor.state) { word in
+                _ = unsafe apus_futex_wait(word, 2, -1)
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a goroutine waits and how it is woken: everything that blocks in Apus ends here.
+//
+//     park(waiter, reason:, commit:, context:)     running -> waiting
+//     ready(waiter)                                waiting -> runnable
+//
+// Leave first, publish second: `commit` runs on the worker's own stack, after the goroutine's registers are saved. Until
+// then nobody can know that the goroutine waits; from then on anybody may make it ready, even before `commit` returns.
+// So a wake can neither come too early (on a stack that is still in use) nor get lost.
+//
+// The usual commit unlocks the lock under which the goroutine has queued itself. One that returns false says that there
+// is nothing to wait for any more, and the goroutine goes on at once.
+
+import CApus
+import Synchronization
+
+/// Publishes that a goroutine waits. Runs on the worker's stack; false makes the goroutine go on at once.
+///
+/// A function, not a closure: a park allocates nothing.
+typealias ParkCommit = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRawPointer?) -> Bool
+
+/// Leaves the calling goroutine's stack for its thread's own, and runs `commit` there.
+///
+/// Returns when the goroutine is resumed, perhaps on another thread: `thread` must not be used afterwards.
+@inline(__always)
+func suspend(_ thread: ThreadReference, commit: ParkCommit, context: UnsafeMutableRawPointer?) {
+    unsafe thread.record.commit = commit
+    unsafe thread.record.commitContext = context
+    // SAFETY: only a goroutine calls this, so the thread has a current context and its own stack is suspended in
+    // `apus_context_resume`.
+    unsafe apus_switch(&thread.record.base.current!.pointee.stack_pointer, thread.record.base.own_stack_pointer)
+}
+
+/// Waits until `ready(waiter)`. `waiter` is what `currentParkable()` returned to the caller.
+func park(
+    _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
+) {
+    waiter.record.waitReason = reason
+    if waiter.record.kind == .goroutine {
+        unsafe suspend(ThreadReference.current!, commit: commit, context: context)
+    } else if unsafe commit(waiter.address, context) {
+        waiter.blockThread()
+    }
+    waiter.record.waitReason = .none
+}
+
+/// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
+func park(_ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>) {
+    unsafe park(waiter, reason: reason, commit: commitUnlock, context: UnsafeMutableRawPointer(lock))
+}
+
+private let commitUnlock: ParkCommit = { _, context in
+    unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
+    return true
+}
+
+/// Puts the yielding goroutine at the end of its worker's queue.
+let commitYield: ParkCommit = { goroutine, _ in
+    unsafe ThreadReference.current!.record.worker!.pushBack(GoroutineReference(goroutine))
+    return true
+}
+
+/// Puts the goroutine at the end of the global queue: its thread has no worker.
+let commitToGlobalQueue: ParkCommit = { goroutine, _ in
+    let scheduler = Scheduler.shared
+    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    scheduler.wakeWorkerIfNeeded()
+    return true
+}
+
+/// Makes a waiting goroutine runnable, or wakes a waiting thread. The caller has taken it out of wherever it waited.
+///
+/// It becomes the next to run on the caller's worker: what one goroutine hands to another is still warm there.
+@inline(__always)
+func ready(_ waiter: GoroutineReference) {
+    if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
+        worker.pushNext(waiter)
+        thread.record.scheduler.wakeWorkerIfNeeded()
+    } else {
+        readyElsewhere(waiter)
+    }
+}
+
+@inline(never)
+private func readyElsewhere(_ waiter: GoroutineReference) {
+    guard waiter.record.kind == .goroutine else { return waiter.unblockThread() }
+    Scheduler.shared.pushGlobal(waiter)
+    Scheduler.shared.wakeWorkerIfNeeded()
+}
+
+/// Makes every goroutine of a list runnable, in order.
+func ready(_ list: consuming GoroutineList) {
+    while let goroutine = list.popFirst() {
+        ready(goroutine)
+    }
+}
+
+extension RecordReference where Record == GoroutineRecord {
+    /// What the caller waits with: its goroutine, or its thread's own record where parking is impossible (on threads
+    /// that are not ours, and inside `blocking { }`).
+    @inline(__always)
+    static func currentParkable() -> GoroutineReference {
+        let thread = ThreadReference.currentOrAttached()
+        if thread.record.worker != nil, let running = thread.running {
+            return running
+        }
+        return thread.record.waiter
+    }
+
+    /// Blocks the thread whose record this is until `unblockThread`, which may have come first.
+    fileprivate func blockThread() {
+        while record.signal.load(ordering: .acquiring) == 0 {
+            unsafe withUnsafePointer(to: record.signal) { word in
+                _ = unsafe apus_futex_wait(word, 0, -1)
+            }
+        }
+        record.signal.store(0, ordering: .relaxed)
+    }
+
+    fileprivate func unblockThread() {
+        // Releasing: pairs with the acquiring load above. The record outlives the wake, being type-stable.
+        record.signal.store(1, ordering: .releasing)
+        unsafe withUnsafePointer(to: record.signal) { word in
+            unsafe apus_futex_wake(word, 1)
+        }
+    }
+}

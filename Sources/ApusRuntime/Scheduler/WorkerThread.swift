@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads as the runtime sees them. A thread of ours runs goroutines as long as it holds a worker (the right to run
+// them, with a queue). It gives the worker away when it has nothing to do and for the time of a blocking call. Any other
+// thread that uses the runtime gets a record too, so that it can wait in the same queues as goroutines do.
+//
+// What a thread of ours is doing, and who changes it (all under the scheduler's lock):
+//
+//     running     holds a worker                               itself
+//     polling     no worker; waits in the poller, one at most  itself; a waker hands it a worker and breaks the wait
+//     spare       no worker; sleeps on `signal`                itself; a waker takes it off the list and hands it a worker
+//     blocking    no worker; inside `blocking { }`             itself
+//     ended       too many spare threads                       itself
+
+import CApus
+import Synchronization
+
+typealias ThreadReference = RecordReference<ThreadRecord>
+
+@safe
+struct ThreadRecord: ~Copyable {
+    /// What the switch and the signal handler use; comes first.
+    var base: apus_thread
+    let scheduler: Scheduler
+    /// The worker this thread holds. Written by the thread itself alone.
+    var worker: WorkerReference?
+    /// Where a waker puts the worker of a polling or spare thread. Protected by the scheduler's lock.
+    var assignedWorker: WorkerReference?
+    /// Whether this thread is counted in `searchingCount`. The thread's own, or its waker's until it is awake.
+    var isSearching = false
+    /// What the goroutine that just left its stack asked for.
+    var commit: ParkCommit
+    var commitContext: UnsafeMutableRawPointer?
+    /// The thread's own record to wait with. Of a plain thread, and of ours inside `blocking { }`.
+    let waiter: GoroutineReference
+    /// The thread sleeps on it while it is 0 and the thread is spare.
+    let signal = Atomic<UInt32>(0)
+    /// Link of the list of spare threads, or of free records. Protected by the scheduler's lock.
+    var next: ThreadReference?
+    var signalStack: UnsafeMutableRawPointer?
+
+    init(scheduler: Scheduler, waiter: GoroutineReference) {
+        unsafe self.base = apus_thread()
+        self.scheduler = scheduler
+        unsafe self.commit = commitYield
+        self.waiter = waiter
+    }
+}
+
+extension RecordReference where Record == ThreadRecord {
+    /// The calling thread's record; nil on a thread that never used the runtime.
+    ///
+    /// A goroutine must ask again after every park: it may be on another thread.
+    @inline(__always)
+    static var current: ThreadReference? {
+        guard let base = unsafe apus_current_thread() else { return nil }
+        return unsafe ThreadReference(UnsafeMutableRawPointer(base))
+    }
+
+    /// The calling thread's record; made now, for a thread that is not ours.
+    @inline(__always)
+    static func currentOrAttached() -> ThreadReference {
+        current ?? attach()
+    }
+
+    /// The goroutine that the thread runs, also inside `blocking { }`.
+    @inline(__always)
+    var running: GoroutineReference? {
+        guard let context = unsafe record.base.current else { return nil }
+        return unsafe GoroutineReference(UnsafeMutableRawPointer(context))
+    }
+
+    @inline(never)
+    private static func attach() -> ThreadReference {
+        let thread = Scheduler.shared.makeThreadRecord()
+        unsafe apus_set_current_thread(&thread.pointer.pointee.base)
+        unsafe apus_destroy_at_thread_exit(thread.address)
+        return thread
+    }
+
+    // MARK: The life of a thread of ours
+
+    /// Starts a thread that runs goroutines with `worker`. Zero, or the negative error of the system.
+    static func start(scheduler: Scheduler, worker: WorkerReference, searching: Bool) -> Int32 {
+        let thread = scheduler.makeThreadRecord()
+        thread.record.worker = worker
+        thread.record.isSearching = searching
+        let result = unsafe apus_thread_start(
+            { address in
+                unsafe ThreadReference(address!).run()
+                return nil
+            }, thread.address, ownStackBytes, "apus worker")
+        if result != 0 {
+            scheduler.recycle(thread)
+        }
+        return result
+    }
+
+    /// The scheduler, the timers' functions and the commits run on the thread's own stack; goroutines never do.
+    private static var ownStackBytes: Int { 256 * 1024 }
+
+    private func run() {
+        unsafe apus_set_current_thread(&pointer.pointee.base)
+        unsafe record.signalStack = apus_signal_stack_install()
+        unsafe apus_hazards_find(&pointer.pointee.base.hazards)
+        while let goroutine = findRunnable() {
+            execute(goroutine)
+        }
+        unsafe apus_signal_stack_free(record.signalStack)
+        apus_set_current_thread(nil)
+        record.scheduler.recycle(self)
+    }
+
+    /// Runs a goroutine until it parks, yields or ends.
+    @inline(__always)
+    private func execute(_ goroutine: GoroutineReference) {
+        repeat {
+            // A goroutine in `blocking { }` may come back without a worker.
+            if let worker = record.worker {
+                worker.record.tick.store(worker.record.tick.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+            }
+            unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
+        } while unsafe !record.commit(goroutine.address, record.commitContext)
+    }
+
+    // MARK: Sleeping without a worker
+
+    /// Sleeps until a waker has put a worker into `assignedWorker`. The thread is on the list of spare threads.
+    func sleepUntilAssigned() {
+        while record.signal.load(ordering: .acquiring) == 0 {
+            unsafe withUnsafePointer(to: pointer.pointee.signal) { word in
+                _ = unsafe apus_futex_wait(word, 0, -1)
+            }
+        }
+        record.signal.store(0, ordering: .relaxed)
+    }
+
+    func wakeAssigned() {
+        // Releasing: pairs with the acquiring load above, so that the thread sees its worker.
+        record.signal.store(1, ordering: .releasing)
+        unsafe withUnsafePointer(to: pointer.pointee.signal) { word in
+            unsafe apus_futex_wake(word, 1)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who waits for what: first-in first-out queues of nodes that lie in the frames of the waiting functions, so waiting
+// allocates nothing. A queue belongs to an object and is protected by that object's lock.
+
+/// One wait of one goroutine or thread. It lives in the frame of the function that waits, from before it is queued until
+/// after it was woken.
+@safe
+@usableFromInline
+package struct WaitNode {
+    let goroutine: GoroutineReference
+    fileprivate var next: UnsafeMutablePointer<WaitNode>?
+    fileprivate var previous: UnsafeMutablePointer<WaitNode>?
+    /// Whether a queue holds the node. Protected by the queue's lock.
+    var isQueued = false
+    /// Set by the waker before `ready`, under the queue's lock: the wait got what it waited for.
+    var succeeded = false
+    /// A channel's waiter: where the element lies, or shall be put.
+    var element: UnsafeMutableRawPointer?
+
+    init(goroutine: GoroutineReference, element: UnsafeMutableRawPointer? = nil) {
+        self.goroutine = goroutine
+        unsafe self.element = element
+    }
+}
+
+/// A queue of waiters. Not safe by itself: its owner's lock protects it.
+@safe
+package struct WaitQueue: ~Copyable {
+    // SAFETY: every node in the list belongs to a function that cannot return before the node is taken out, which
+    // happens under the owner's lock only.
+    private var head: UnsafeMutablePointer<WaitNode>?
+    private var tail: UnsafeMutablePointer<WaitNode>?
+
+    package init() {}
+
+    @inline(__always)
+    var isEmpty: Bool { unsafe head == nil }
+
+    mutating func append(_ node: UnsafeMutablePointer<WaitNode>) {
+        unsafe node.pointee.next = nil
+        unsafe node.pointee.previous = tail
+        unsafe node.pointee.isQueued = true
+        if let last = unsafe tail {
+            unsafe last.pointee.next = node
+        } else {
+            unsafe head = node
+        }
+        unsafe tail = node
+    }
+
+    mutating func prepend(_ node: UnsafeMutablePointer<WaitNode>) {
+        unsafe node.pointee.previous = nil
+        unsafe node.pointee.next = head
+        unsafe node.pointee.isQueued = true
+        if let first = unsafe head {
+            unsafe first.pointee.previous = node
+        } else {
+            unsafe tail = node
+        }
+        unsafe head = node
+    }
+
+    mutating func popFirst() -> UnsafeMutablePointer<WaitNode>? {
+        guard let node = unsafe head else { return nil }
+        unsafe head = node.pointee.next
+        if let next = unsafe head {
+            unsafe next.pointee.previous = nil
+        } else {
+            unsafe tail = nil
+        }
+        unsafe node.pointee.isQueued = false
+        return unsafe node
+    }
+
+    /// Takes a node out wherever it stands; false when it was taken out already, by whoever woke it.
+    mutating func remove(_ node: UnsafeMutablePointer<WaitNode>) -> Bool {
+        guard unsafe node.pointee.isQueued else { return false }
+        let previous = unsafe node.pointee.previous
+        let next = unsafe node.pointee.next
+        if let previous = unsafe previous { unsafe previous.pointee.next = next } else { unsafe head = next }
+        if let next = unsafe next { unsafe next.pointee.previous = previous } else { unsafe tail = previous }
+        unsafe node.pointee.isQueued = false
+        return true
+    }
+
+    /// Empties the queue into a list of goroutines, to be made ready once the owner's lock is released.
+    ///
+    /// Each node's `succeeded` is set as given. The nodes must not be touched afterwards.
+    mutating func drain(succeeded: Bool, into list: inout GoroutineList) {
+        while let node = unsafe popFirst() {
+            unsafe node.pointee.succeeded = succeeded
+            list.append(unsafe node.pointee.goroutine)
+        }
+    }
+}
+
+/// A list of goroutines that nobody else can reach: woken but not yet ready, or on their way between two queues.
+///
+/// Linked through the records, so moving goroutines in bulk allocates nothing.
+struct GoroutineList: ~Copyable {
+    private(set) var first: GoroutineReference?
+    private var last: GoroutineReference?
+    private(set) var count = 0
+
+    init() {}
+
+    @inline(__always)
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ goroutine: GoroutineReference) {
+        goroutine.record.next = nil
+        if let last { last.record.next = goroutine } else { first = goroutine }
+        last = goroutine
+        count += 1
+    }
+
+    mutating func append(_ other: consuming GoroutineList) {
+        guard let otherFirst = other.first else { return }
+        if let last { last.record.next = otherFirst } else { first = otherFirst }
+        last = other.last
+        count += other.count
+    }
+
+    mutating func popFirst() -> GoroutineReference? {
+        guard let goroutine = first else { return nil }
+        first = goroutine.record.next
+        if first == nil { last = nil }
+        count -= 1
+        goroutine.record.next = nil
+        return goroutine
+    }
+}

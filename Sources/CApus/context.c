@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prepares contexts for their first run, and resumes them with Swift's thread-local words in place.
+
+#include "CApus.h"
+
+#include <string.h>
+
+extern void apus_goroutine_start(void);
+
+void apus_context_prepare(struct apus_context *context, void (*entry)(void *), void *argument) {
+#if defined(__x86_64__)
+    uintptr_t *frame = (uintptr_t *)context->stack_high - 8;
+    uint32_t mxcsr;
+    uint16_t control;
+    __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+    __asm__ volatile("fnstcw %0" : "=m"(control));
+    // Exceptions' flags are sticky and belong to whoever raised them: keep the control bits alone.
+    frame[0] = (uintptr_t)(mxcsr & ~0x3fu) | ((uintptr_t)control << 32);
+    frame[1] = 0;                                // r15
+    frame[2] = 0;                                // r14
+    frame[3] = (uintptr_t)entry;                 // r13
+    frame[4] = (uintptr_t)argument;              // r12
+    frame[5] = 0;                                // rbx
+    frame[6] = 0;                                // rbp
+    frame[7] = (uintptr_t)&apus_goroutine_start; // return address
+    context->stack_pointer = frame;
+#elif defined(__aarch64__)
+    uintptr_t *frame = (uintptr_t *)context->stack_high - 22;
+    uintptr_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    memset(frame, 0, 22 * sizeof(uintptr_t));
+    frame[0] = (uintptr_t)argument;               // x19
+    frame[1] = (uintptr_t)entry;                  // x20
+    frame[11] = (uintptr_t)&apus_goroutine_start; // x30
+    frame[20] = fpcr;
+    context->stack_pointer = frame;
+#else
+#error "Apus has a context switch for x86-64 and arm64 only"
+#endif
+    context->exclusivity[0] = 0;
+    context->exclusivity[1] = 0;
+    context->task_local_head = 0;
+}
+
+void apus_context_resume(struct apus_thread *thread, struct apus_context *context) {
+    // These addresses are the thread's, and a thread's own stack never migrates: they stay right across the switch.
+    // A worker's own stack has no accesses and no bindings, so there is nothing to put aside.
+    uintptr_t *exclusivity = thread->hazards.exclusivity_head;
+    uintptr_t *task_local = thread->hazards.task_local_head;
+    thread->current = context;
+    if (__builtin_expect(exclusivity != NULL && task_local != NULL, 1)) {
+        *exclusivity = context->exclusivity[0];
+        *task_local = context->task_local_head;
+        apus_switch(&thread->own_stack_pointer, context->stack_pointer);
+        context->exclusivity[0] = *exclusivity;
+        context->task_local_head = *task_local;
+        *exclusivity = 0;
+        *task_local = 0;
+    } else {
+        apus_hazards_enter(&thread->hazards, context);
+        apus_switch(&thread->own_stack_pointer, context->stack_pointer);
+        apus_hazards_leave(&thread->hazards, context);
+    }
+    thread->current = NULL;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What Swift cannot express: switching stacks, thread-local state behind calls the compiler cannot cache, and system
+// calls that answer `-errno` instead of setting a thread-local. Everything else of Apus is Swift.
+//
+//   switch_x86_64.S, switch_aarch64.S   the context switch, the first frame of a goroutine, calling on another stack
+//   worker_local.c                      the current thread's record, behind functions that are never inlined
+//   swift_hazards.c                     the thread-local words of the Swift runtime that must travel with a goroutine
+//   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
+//   syscalls.c                          system calls: each returns >= 0, or -errno
+
+#ifndef APUS_H
+#define APUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apus_sockets.h"
+#include "apus_syscalls.h"
+
+// MARK: Contexts
+
+/// What the switch saves of a goroutine. First member of every goroutine record, so that the signal handler can read it.
+struct apus_context {
+    /// Where the callee-saved registers lie while the goroutine is not running.
+    void *_Nullable stack_pointer;
+    /// The goroutine's exclusivity accesses while it is not running: the head of their list, or, where that cannot be
+    /// reached, what the Swift runtime's own functions keep in these two words (see swift_hazards.c).
+    uintptr_t exclusivity[2];
+    /// Head of the goroutine's task-local bindings while it is not running.
+    uintptr_t task_local_head;
+    /// Bounds of the stack the goroutine is on at present: [stack_low, stack_high), the guard below stack_low.
+    char *_Nullable stack_low;
+    char *_Nullable stack_high;
+    size_t guard_bytes;
+    /// Unique for the life of the process; 0 while the record is free.
+    uint64_t identifier;
+};
+
+/// Addresses of the Swift runtime's thread-local words on one thread; NULL where a word was not found.
+struct apus_hazards {
+    uintptr_t *_Nullable exclusivity_head;
+    uintptr_t *_Nullable task_local_head;
+};
+
+/// First member of every thread record, so that the switch and the signal handler can reach it.
+struct apus_thread {
+    /// The context that this thread runs, or NULL while it is on its own stack.
+    struct apus_context *_Nullable current;
+    /// Where the thread's own registers lie while it runs a context.
+    void *_Nullable own_stack_pointer;
+    struct apus_hazards hazards;
+};
+
+/// Prepares `context` so that the first resume calls `entry(argument)` at `stack_high`. `entry` must never return.
+void apus_context_prepare(struct apus_context *_Nonnull context,
+                          void (*_Nonnull entry)(void *_Nullable), void *_Nullable argument);
+
+/// Runs `context` until it suspends. To be called on a thread's own stack, never on a goroutine's.
+/// Saves and restores the Swift runtime's thread-local words around it.
+void apus_context_resume(struct apus_thread *_Nonnull thread, struct apus_context *_Nonnull context);
+
+/// Leaves the running goroutine: saves its registers on its stack and continues the thread that resumed it.
+/// Returns when the goroutine is resumed, perhaps on another thread.
+void apus_switch(void *_Nullable *_Nonnull save, void *_Nullable load);
+
+/// Calls `function(argument)` on the stack that ends at `stack_high`, and returns when it does.
+void apus_call_on_stack(void *_Nonnull stack_high, void (*_Nonnull function)(void *_Nullable), void *_Nullable argument);
+
+/// The address of the caller's frame: how deep the current stack is.
+void *_Nonnull apus_stack_pointer(void);
+
+// MARK: Thread-local state
+
+/// The record of the current thread, or NULL on a thread that never used the runtime.
+struct apus_thread *_Nullable apus_current_thread(void);
+
+/// Sets it. `destructor`, given once, frees the record of a thread that ends.
+void apus_set_current_thread(struct apus_thread *_Nullable thread);
+void apus_set_thread_destructor(void (*_Nonnull destructor)(void *_Nonnull));
+/// Asks that the destructor be called for this thread's record when the thread ends.
+void apus_destroy_at_thread_exit(void *_Nonnull thread);
+
+// MARK: Swift's thread-local words
+
+/// Finds the two words on the calling thread by watching what the Swift runtime writes.
+void apus_hazards_find(struct apus_hazards *_Nonnull hazards);
+/// Put the state of a context in place on this thread, and take it away again.
+void apus_hazards_enter(const struct apus_hazards *_Nonnull hazards, struct apus_context *_Nonnull context);
+void apus_hazards_leave(const struct apus_hazards *_Nonnull hazards, struct apus_context *_Nonnull context);
+
+// MARK: Overflow reports
+
+/// Gives the calling thread a signal stack of its own (a handler cannot run on a stack that has overflowed).
+/// Returns the memory, to be given back with apus_signal_stack_free, or NULL when there is none.
+void *_Nullable apus_signal_stack_install(void);
+void apus_signal_stack_free(void *_Nullable memory);
+
+/// Installs the SIGSEGV and SIGBUS handler, once, in front of whatever is installed already.
+void apus_overflow_handler_install(void);
+
+#endif

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// System calls of the scheduler, the stacks and the poller. Each returns >= 0, or -errno; EINTR is retried where a
+// retry is right. Nothing here leaves a meaning in `errno`: a goroutine may resume on another thread.
+
+#ifndef APUS_SYSCALLS_H
+#define APUS_SYSCALLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// MARK: Threads
+
+/// Starts a detached thread with all signals that a process receives left as they are.
+int apus_thread_start(void *_Nullable (*_Nonnull body)(void *_Nullable), void *_Nullable argument, size_t stack_bytes,
+                      const char *_Nonnull name);
+void apus_thread_yield(void);
+/// A hint that the caller spins.
+void apus_spin_hint(void);
+
+/// Blocks while `*word == expected`, until a wake or until `nanoseconds` have passed (negative: no limit).
+/// May return early for no reason. 0, -EAGAIN (value differs) or -ETIMEDOUT.
+int apus_futex_wait(const void *_Nonnull word, uint32_t expected, int64_t nanoseconds);
+void apus_futex_wake(const void *_Nonnull word, int32_t count);
+
+// MARK: The machine
+
+/// Nanoseconds of the monotonic clock.
+int64_t apus_monotonic_nanoseconds(void);
+/// Blocks the calling thread.
+void apus_thread_sleep(int64_t nanoseconds);
+/// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.
+int apus_processor_count(void);
+/// The largest number of memory mappings a process may have, or 65530 when the kernel does not say.
+long apus_maximum_map_count(void);
+uint64_t apus_random_seed(void);
+/// The kernel's number for the calling thread.
+int64_t apus_thread_identifier(void);
+
+// MARK: Memory
+
+/// Address space without memory behind it: readable and writable, committed page by page when touched. NULL when refused.
+void *_Nullable apus_memory_reserve(size_t bytes);
+void apus_memory_release(void *_Nonnull address, size_t bytes);
+/// Gives the pages back; they read as zero afterwards.
+void apus_memory_discard(void *_Nonnull address, size_t bytes);
+/// Makes a range inaccessible without a mapping of its own. -EINVAL on a kernel older than 6.13 and on other systems.
+int apus_guard_install(void *_Nonnull address, size_t bytes);
+/// Makes a range inaccessible by a mapping of its own.
+int apus_guard_protect(void *_Nonnull address, size_t bytes);
+/// Pages of a range that hold memory, or -errno.
+long apus_memory_resident_pages(const void *_Nonnull address, size_t bytes);
+size_t apus_page_bytes(void);
+
+// MARK: The poller
+
+struct apus_poll_event {
+    uint64_t token;
+    bool readable;
+    bool writable;
+    /// The peer has closed its side, or the descriptor has failed.
+    bool hangup;
+};
+
+/// The poller's kernel queue (epoll or kqueue), closed on exec.
+int apus_poller_open(void);
+/// A descriptor (or identifier) that wakes `apus_poller_wait` on that queue.
+int apus_poller_open_waker(int poller);
+/// One registration for the life of `descriptor`: edge triggered, both directions.
+int apus_poller_add(int poller, int descriptor, uint64_t token);
+int apus_poller_remove(int poller, int descriptor);
+/// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
+int apus_poller_wake(int poller, int waker);
+/// Waits for at most `nanoseconds` (negative: no limit) and fills `events`. `woken` is set when the waker fired.
+int apus_poller_wait(int poller, int waker, struct apus_poll_event *_Nonnull events, int capacity, int64_t nanoseconds,
+                     bool *_Nonnull woken);
+
+// MARK: Text for the last words of a process
+
+/// Writes to standard error, all of it.
+void apus_write_error(const char *_Nonnull text, size_t count);
+_Noreturn void apus_abort(void);
+/// Text of an environment variable, or NULL.
+const char *_Nullable apus_environment(const char *_Nonnull name);
+
+#endif
