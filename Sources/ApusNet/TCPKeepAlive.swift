@@ -29,7 +29,7 @@ public struct TCPKeepAlive: Hashable, Sendable {
     /// probes; anything else traps.
     public init(idle: Duration, interval: Duration, probes: Int) {
         guard Self.seconds(idle) <= 32767, Self.seconds(interval) <= 32767, 1...127 ~= probes else {
-            fail("keep-alive takes durations of up to 32767 seconds and 1 to 127 probes: \(idle), \(interval), \(probes)")
+            fail("keep-alive takes up to 32767 seconds and 1 to 127 probes, not \(idle), \(interval), \(probes)")
         }
         self.idle = .seconds(Self.seconds(idle))
         self.interval = .seconds(Self.seconds(interval))

@@ -36,11 +36,17 @@ SYMBOL(apus_switch):
     subq $8, %rsp
     stmxcsr (%rsp)
     fnstcw 4(%rsp)
+    movl (%rsp), %eax
+    movzwl 4(%rsp), %ecx
     movq %rsp, (%rdi)
     movq %rsi, %rsp
-    ldmxcsr (%rsp)
-    fldcw 4(%rsp)
-    addq $8, %rsp
+    // Loading them is slow when they change, also when only a sticky exception flag does: load if the controls differ.
+    xorl (%rsp), %eax
+    testl $0xffc0, %eax
+    jne 2f
+1:  cmpw %cx, 4(%rsp)
+    jne 3f
+4:  addq $8, %rsp
     popq %r15
     popq %r14
     popq %r13
@@ -49,6 +55,10 @@ SYMBOL(apus_switch):
     popq %rbp
     popq %rcx
     jmpq *%rcx
+2:  ldmxcsr (%rsp)
+    jmp 1b
+3:  fldcw 4(%rsp)
+    jmp 4b
     .cfi_endproc
 END(apus_switch)
 

@@ -211,11 +211,14 @@ import Testing
                 }
                 #expect(readers <= 1 && writers <= 1, "\(context)")
                 #expect(state.references == readers + writers + others, "\(context)")
-                #expect(state.isLocked(.read) == (readers == 1) && state.isLocked(.write) == (writers == 1), "\(context)")
+                #expect(
+                    state.isLocked(.read) == (readers == 1) && state.isLocked(.write) == (writers == 1), "\(context)")
                 #expect(state.isClosed == isClosed, "\(context)")
                 #expect(timesLast == (isClosed && state.references == 0 ? 1 : 0), "\(context)")
                 if !isClosed {
-                    #expect(state.waiters(.read) == waiting[.read] && state.waiters(.write) == waiting[.write], "\(context)")
+                    #expect(
+                        state.waiters(.read) == waiting[.read] && state.waiters(.write) == waiting[.write], "\(context)"
+                    )
                     // Nobody waits for a side that is free and of whom nobody was told.
                     for side in [Side.read, .write] where !state.isLocked(side) {
                         #expect(waiting[side] == 0 || owedWakes[side]! > 0, "\(context)")

@@ -53,7 +53,9 @@ import Testing
                         #expect(unsafe cursor.isAtEnd)
                     } else {
                         #expect(unsafe cursor.base.pointee.iov_len == rest)
-                        #expect(unsafe cursor.base.pointee.iov_base == UnsafeMutableRawPointer(mutating: bytes.baseAddress! + gone))
+                        #expect(
+                            unsafe cursor.base.pointee.iov_base
+                                == UnsafeMutableRawPointer(mutating: bytes.baseAddress! + gone))
                     }
                 }
                 #expect(unsafe cursor.isAtEnd)
@@ -139,7 +141,7 @@ import Testing
 
     #if os(Linux)
     @Test func stopsWhenADescriptorIsClosedBehindItsBack() async {
-        let result = await #expect(processExitsWith: .signal(SIGABRT), observing: [\.standardErrorContent]) {
+        let result = await #expect(processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]) {
             let pair = try ConnectionPair()
             try pair.client.descriptor.withFileDescriptor { apus_descriptor_close($0) }
             try pair.client.write([1, 2, 3])

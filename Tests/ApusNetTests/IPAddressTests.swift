@@ -80,7 +80,8 @@ import Testing
         var random = SeededGenerator()
         for _ in 0..<20_000 {
             // Many zeros, so that runs of them are frequent.
-            let bytes = (0..<16).map { _ in Bool.random(using: &random) ? 0 : UInt8.random(in: 0...255, using: &random) }
+            let bytes = (0..<16).map { _ in Bool.random(using: &random) ? 0 : UInt8.random(in: 0...255, using: &random)
+            }
             let address = IPAddress(bytes: Bool.random(using: &random) ? bytes : Array(bytes[..<4]))!
             #expect(IPAddress(address.description) == address, "seed \(random.seed): \(address)")
         }
@@ -90,7 +91,8 @@ import Testing
         var random = SeededGenerator()
         let letters = Array("0123456789abcdefF:.%[]g \u{0}é")
         for _ in 0..<50_000 {
-            let text = String((0..<Int.random(in: 0...24, using: &random)).map { _ in letters.randomElement(using: &random)! })
+            let text = String(
+                (0..<Int.random(in: 0...24, using: &random)).map { _ in letters.randomElement(using: &random)! })
             if let address = IPAddress(text) {
                 #expect(IPAddress(address.description) == address, "seed \(random.seed): \(text)")
             }

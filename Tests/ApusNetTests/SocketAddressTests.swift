@@ -37,7 +37,9 @@ import Testing
         #expect(address.ip == .loopbackIPv6)
         #expect(address.port == 8080)
         #expect(address == SocketAddress("[::1]:8080"))
-        #expect(Set([address, SocketAddress(.loopbackIPv4, port: 8080), SocketAddress(.loopbackIPv6, port: 8081)]).count == 3)
+        #expect(
+            Set([address, SocketAddress(.loopbackIPv4, port: 8080), SocketAddress(.loopbackIPv6, port: 8081)]).count
+                == 3)
     }
 
     @Test(arguments: ["127.0.0.1:80", "[2001:db8::1:2:3]:443", "[fe80::1%7]:22", "[::]:0"])

@@ -41,7 +41,9 @@ import Testing
         let deaf = try UnansweringListener()
         let address = deaf.listener.localAddress
         for timeout in [Duration.milliseconds(20), .zero, .seconds(-1), .nanoseconds(1)] {
-            let error = try caller.run { failure { () throws(NetError) in try TCPConnection(to: address, timeout: timeout) } }
+            let error = try caller.run {
+                failure { () throws(NetError) in try TCPConnection(to: address, timeout: timeout) }
+            }
             #expect(error?.code == .timedOut)
             #expect(error?.operation == .connect)
             #expect(error?.address == address)
@@ -66,7 +68,8 @@ import Testing
     func saysThatNobodyCanBeReached(_ text: String) throws {
         let address = try #require(SocketAddress(text))
         // Which of these it is depends on the network of the machine; that it is an error does not.
-        let error = try #require(failure { () throws(NetError) in try TCPConnection(to: address, timeout: .milliseconds(50)) })
+        let error = try #require(
+            failure { () throws(NetError) in try TCPConnection(to: address, timeout: .milliseconds(50)) })
         let possible: [NetError.Code] = [
             .networkUnreachable, .hostUnreachable, .permissionDenied, .timedOut, .addressNotAvailable, .invalidAddress,
             .unsupported, .connectionRefused,
@@ -81,7 +84,7 @@ import Testing
     @Test func saysThatTheNetworkIsUnreachable() async {
         await #expect(processExitsWith: .success) {
             // Needs a privilege: without it, the test above has to do.
-            guard apus_test_enter_empty_network() == 0 else { return }
+            guard System.enterEmptyNetwork() else { return }
             let error = failure { () throws(NetError) in try TCPConnection(to: SocketAddress("192.0.2.1:9")!) }
             #expect(error?.code == .networkUnreachable)
             #expect(error?.operation == .connect)
@@ -126,10 +129,30 @@ import Testing
         connection.close()
         connection.close()
         let operations: [(NetError.Operation, @Sendable () throws -> Void)] = [
-            (.read, { var buffer = [UInt8](repeating: 0, count: 8); _ = try connection.read(into: &buffer) }),
-            (.read, { var buffer: [UInt8] = []; _ = try connection.read(into: &buffer) }),
-            (.read, { var buffer = [UInt8](repeating: 0, count: 8); _ = try connection.read(into: &buffer, timeout: .zero) }),
-            (.read, { var buffer = [UInt8](repeating: 0, count: 8); try connection.readExactly(into: &buffer) }),
+            (
+                .read,
+                {
+                    var buffer = [UInt8](repeating: 0, count: 8); _ = try connection.read(into: &buffer)
+                }
+            ),
+            (
+                .read,
+                {
+                    var buffer: [UInt8] = []; _ = try connection.read(into: &buffer)
+                }
+            ),
+            (
+                .read,
+                {
+                    var buffer = [UInt8](repeating: 0, count: 8); _ = try connection.read(into: &buffer, timeout: .zero)
+                }
+            ),
+            (
+                .read,
+                {
+                    var buffer = [UInt8](repeating: 0, count: 8); try connection.readExactly(into: &buffer)
+                }
+            ),
             (.read, { try connection.waitReadable() }),
             (.write, { try connection.write([1]) }),
             (.write, { try connection.write([]) }),
@@ -327,7 +350,7 @@ import Testing
                     let count = try pair.server.read(into: &buffer)
                     if count == 0 { return total }
                     total += count
-                } catch where error.code == .timedOut {
+                } catch  where error.code == .timedOut {
                     Goroutine.yield()
                 }
             }
@@ -388,7 +411,7 @@ import Testing
     /// The signal would end the process: its default action is in force in the child.
     @Test func raisesNoSignal() async {
         await #expect(processExitsWith: .success) {
-            apus_test_default_sigpipe()
+            System.restoreDefaultSIGPIPE()
             let pair = try ConnectionPair()
             pair.client.close()
             for _ in 0..<10 {

@@ -22,9 +22,11 @@ import Testing
         #expect(server.localAddress == listener.localAddress)
         #expect(server.remoteAddress == client.localAddress)
         try server.write([1, 2, 3])
-        var buffer = [UInt8](repeating: 0, count: 10)
-        #expect(try caller.run { [buffer] in var buffer = buffer; return try client.read(into: &buffer) } == 3)
-        buffer = []
+        let received = try caller.run {
+            var buffer = [UInt8](repeating: 0, count: 10)
+            return Array(buffer[..<(try client.read(into: &buffer))])
+        }
+        #expect(received == [1, 2, 3])
     }
 
     @Test(.enabled(if: hasIPv6)) func acceptsIPv6() throws {
@@ -71,7 +73,8 @@ import Testing
         #expect(error.underlying == SystemError(errno: EADDRINUSE))
         #expect(error.description == "bind to \(address): address already in use (EADDRINUSE \(EADDRINUSE))")
 
-        let named = try #require(failure { () throws(NetError) in try TCPListener(host: "127.0.0.1", port: address.port) })
+        let named = try #require(
+            failure { () throws(NetError) in try TCPListener(host: "127.0.0.1", port: address.port) })
         #expect(named == error)
         // After it is closed, the port is free at once.
         listener.close()

@@ -188,7 +188,7 @@ extension RecordReference where Record == ThreadRecord {
             // A goroutine that was just made ready is likely to run within a moment, with warm data, as the one that
             // readied it parks. Stealing it then costs both sides more than it gives. (A stalled worker's will not run.)
             if !victim.record.isStalled.load(ordering: .relaxed), victim.record.isRunning.load(ordering: .relaxed) {
-                for _ in 0..<64 { apus_spin_hint() }
+                apus_thread_sleep(3_000)
             }
         }
         return RunQueue.steal(from: victim.record.queue, into: &worker.record.queue, runNextPolicy: policy)

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What child processes of the tests do to themselves.
+
+#if os(Linux)
+import CApus
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+// The standard library's C module hides it: it is not POSIX.
+@_silgen_name("unshare") private func linuxUnshare(_ flags: Int32) -> Int32
+
+#if canImport(Glibc)
+private let limitOfDescriptors = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+#else
+private let limitOfDescriptors = RLIMIT_NOFILE
+#endif
+
+enum System {
+    /// Moves this thread to a network namespace without any interface that is up. False without the privilege.
+    static func enterEmptyNetwork() -> Bool {
+        linuxUnshare(0x4000_0000 /* CLONE_NEWNET */) == 0
+    }
+
+    static func restoreDefaultSIGPIPE() {
+        _ = signal(SIGPIPE, SIG_DFL)
+    }
+
+    /// The descriptors that this process has open.
+    static func openDescriptors() -> Set<Int32> {
+        guard let directory = unsafe opendir("/proc/self/fd") else { return [] }
+        defer { unsafe closedir(directory) }
+        var numbers: Set<Int32> = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
+            }
+            guard let number = Int32(name), unsafe number != dirfd(directory) else { continue }
+            numbers.insert(number)
+        }
+        return numbers
+    }
+
+    /// Lowers the limit of open descriptors and opens as many as it allows.
+    static func exhaustDescriptors() -> [OwnedDescriptor] {
+        var limit = rlimit()
+        _ = unsafe getrlimit(limitOfDescriptors, &limit)
+        limit.rlim_cur = min(limit.rlim_cur, 256)
+        _ = unsafe setrlimit(limitOfDescriptors, &limit)
+        var all: [OwnedDescriptor] = []
+        while true {
+            let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
+            if number < 0 { return all }
+            all.append(OwnedDescriptor(number))
+        }
+    }
+
+    /// A descriptor that is closed with its last reference.
+    final class OwnedDescriptor: Sendable {
+        let number: Int32
+
+        init(_ number: Int32) { self.number = number }
+
+        deinit { apus_descriptor_close(number) }
+    }
+}
+#endif
