@@ -104,9 +104,10 @@ int apus_poller_wait(int poller, int waker, struct apus_poll_event *events, int 
             }
             continue;
         }
-        bool hangup = (flags & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        // Not EPOLLERR alone: it may be an error that passes, as a datagram socket's.
+        bool hangup = (flags & (EPOLLRDHUP | EPOLLHUP)) != 0;
         events[filled].token = ready[i].data.u64;
-        events[filled].readable = hangup || (flags & EPOLLIN) != 0;
+        events[filled].readable = hangup || (flags & (EPOLLIN | EPOLLERR)) != 0;
         events[filled].writable = (flags & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
         events[filled].hangup = hangup;
         filled++;

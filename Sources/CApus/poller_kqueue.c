@@ -75,7 +75,7 @@ int apus_poller_wait(int poller, int waker, struct apus_poll_event *events, int 
         events[filled].token = (uint64_t)(uintptr_t)ready[i].udata;
         events[filled].readable = ready[i].filter == EVFILT_READ;
         events[filled].writable = ready[i].filter == EVFILT_WRITE;
-        events[filled].hangup = (ready[i].flags & (EV_EOF | EV_ERROR)) != 0;
+        events[filled].hangup = (ready[i].flags & EV_EOF) != 0 && ready[i].filter == EVFILT_READ;
         filled++;
     }
     return filled;

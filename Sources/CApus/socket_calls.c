@@ -456,11 +456,12 @@ const char *apus_resolver_error_name(int status) {
 void apus_errno_message(int number, char *text, size_t capacity) {
     text[0] = 0;
 #if defined(__GLIBC__)
-    // The GNU form may answer with a string of its own.
-    snprintf(text, capacity, "%s", strerror_r(number, text, capacity));
+    // The GNU form may answer with a string of its own and leave the buffer alone.
+    char own[128];
+    snprintf(text, capacity, "%s", strerror_r(number, own, sizeof own));
 #else
     if (strerror_r(number, text, capacity) != 0 && text[0] == 0) {
-        snprintf(text, capacity, "unknown error");
+        snprintf(text, capacity, "Unknown error %d", number);
     }
 #endif
 }

@@ -33,13 +33,14 @@ struct ConnectionPair {
         try #require(server.remoteAddress == client.localAddress)
     }
 
-    /// A pair whose writers soon find the kernel's buffers full.
+    /// A pair whose writers soon find the kernel's buffers full. Receive buffers below the loopback's packets of 64 KiB
+    /// would make every write wait for a timer of the kernel.
     static func withSmallBuffers() throws -> ConnectionPair {
         let pair = try ConnectionPair()
         for connection in [pair.client, pair.server] {
             try connection.descriptor.withFileDescriptor { descriptor in
-                _ = apus_socket_set_option(descriptor, APUS_OPTION_SEND_BUFFER, 4096)
-                _ = apus_socket_set_option(descriptor, APUS_OPTION_RECEIVE_BUFFER, 4096)
+                _ = apus_socket_set_option(descriptor, APUS_OPTION_SEND_BUFFER, 16 << 10)
+                _ = apus_socket_set_option(descriptor, APUS_OPTION_RECEIVE_BUFFER, 128 << 10)
             }
         }
         return pair

@@ -30,6 +30,20 @@ enum System {
         _ = signal(SIGPIPE, SIG_DFL)
     }
 
+    /// Sends one byte as TCP's urgent data.
+    static func sendUrgent(_ byte: UInt8, to descriptor: Int32) {
+        var byte = byte
+        _ = unsafe send(descriptor, &byte, 1, 1 /* MSG_OOB */)
+    }
+
+    /// Processor time that this process has used.
+    static func processorTime() -> Duration {
+        var usage = rusage()
+        _ = unsafe getrusage(0 /* RUSAGE_SELF */, &usage)
+        return .seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+    }
+
     /// The descriptors that this process has open.
     static func openDescriptors() -> Set<Int32> {
         guard let directory = unsafe opendir("/proc/self/fd") else { return [] }

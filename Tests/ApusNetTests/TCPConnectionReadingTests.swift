@@ -264,6 +264,24 @@ import Testing
         #expect(waiting.join()?.code == .connectionReset)
     }
 
+    #if os(Linux)
+    /// Urgent data splits what has come: a read stops short at its mark although there is more behind it. Reads that
+    /// follow must find that.
+    @Test func readsBehindUrgentData() throws {
+        let pair = try ConnectionPair()
+        try pair.client.write("before".utf8)
+        try pair.client.descriptor.withFileDescriptor { System.sendUrgent(UInt8(ascii: "!"), to: $0) }
+        try pair.client.write("behind".utf8)
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 100)
+        while all.count < 12 {
+            let count = try pair.server.read(into: &buffer, timeout: .seconds(1))
+            all += buffer[..<count]
+        }
+        #expect(String(decoding: all, as: UTF8.self) == "beforebehind")
+    }
+    #endif
+
     // MARK: Several readers
 
     /// Everything that is sent is read once, by whichever reader; the end is told to all of them.

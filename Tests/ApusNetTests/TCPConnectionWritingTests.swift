@@ -111,6 +111,32 @@ import Testing
         for writer in writers { try writer.join() }
     }
 
+    #if os(Linux)
+    /// Waiting must cost nothing, whatever the peer has done with its own half: the poller reports a half that was ended for
+    /// ever, and a writer that took that for "try again" would spin.
+    @Test func waitsWithoutProcessorTime() async {
+        await #expect(processExitsWith: .success) {
+            for peerHasEnded in [false, true] {
+                let pair = try ConnectionPair.withSmallBuffers()
+                if peerHasEnded {
+                    try pair.server.closeWrite()
+                    var buffer = [UInt8](repeating: 0, count: 8)
+                    #expect(try pair.client.read(into: &buffer) == 0)
+                }
+                let before = System.processorTime()
+                let writing = go {
+                    failure { () throws(NetError) in
+                        try pair.client.write([UInt8](repeating: 1, count: 1 << 22), timeout: .milliseconds(500))
+                    }
+                }
+                #expect(writing.join()?.code == .timedOut)
+                let used = System.processorTime() - before
+                #expect(used < .milliseconds(250), "\(used) of processor time to wait 500 ms; peer ended: \(peerHasEnded)")
+            }
+        }
+    }
+    #endif
+
     // MARK: Several buffers at once
 
     @Test func writesVectors() throws {

@@ -32,7 +32,7 @@ package struct PollDescriptor: Sendable {
     package static func open(fileDescriptor: Int32) throws(PollError) -> PollDescriptor {
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
-        reference.record.generation &+= 1
+        reference.record.generation.add(1, ordering: .relaxed)
         let result = Scheduler.shared.record.poller.add(fileDescriptor, token: reference.token)
         guard result == 0 else {
             PollRecordPool.put(reference)
@@ -60,14 +60,14 @@ package struct PollDescriptor: Sendable {
 
     /// Waits until an attempt is worth while and takes note that it is being made.
     ///
-    /// Returns at once when readiness is recorded, which after a hang-up it always is. Parks the calling goroutine, or
+    /// Returns at once when readiness is recorded, which for reading it always is after a hang-up. Parks the calling goroutine, or
     /// blocks the calling thread, until an event, the earlier of `deadline` and the descriptor's own, or `evict`.
     @inline(__always)
     package func wait(_ direction: Direction, deadline: MonotonicTime) -> WaitResult {
         let slot = unsafe reference.slot(direction)
         // No deadline, no closing and readiness known: the usual case.
         if deadline == .distantFuture, unsafe slot.pointee.deadline.load(ordering: .relaxed) == .max,
-            !reference.record.isClosing.load(ordering: .relaxed), unsafe reference.takeReadiness(slot)
+            !reference.record.isClosing.load(ordering: .relaxed), unsafe reference.takeReadiness(slot, direction)
         {
             return .ready
         }
@@ -83,7 +83,7 @@ package struct PollDescriptor: Sendable {
             let ownDeadline = unsafe slot.pointee.deadline.load(ordering: .sequentiallyConsistent)
             let limit = min(deadline, MonotonicTime(nanoseconds: ownDeadline))
             if limit != .distantFuture, limit <= .now { return .deadlineExceeded }
-            if unsafe reference.takeReadiness(slot) { return .ready }
+            if unsafe reference.takeReadiness(slot, direction) { return .ready }
             guard
                 unsafe slot.pointee.word.compareExchange(
                     expected: PollSlot.empty, desired: PollSlot.parking, ordering: .sequentiallyConsistent
@@ -189,12 +189,12 @@ struct PollRecord: ~Copyable {
     var readSlot = PollSlot()
     var writeSlot = PollSlot()
     let isClosing = Atomic<Bool>(false)
-    /// The peer has closed its side or the connection has failed: no further event may come, so every read is tried.
+    /// The peer has closed its side or the connection has ended: no further event may come, and a read never blocks.
     let isHungUp = Atomic<Bool>(false)
     // Written while nobody else knows the descriptor.
     var fileDescriptor: Int32 = -1
     /// Part of the token that the kernel keeps: an event of an earlier life is recognised.
-    var generation: UInt16 = 0
+    let generation = Atomic<UInt16>(0)
     /// Link of the pool's list.
     fileprivate var next: RecordReference<PollRecord>?
 }
@@ -203,11 +203,11 @@ extension RecordReference where Record == PollRecord {
     // Addresses have 48 bits; the generation takes the others.
     private static var generationShift: UInt64 { 48 }
 
-    fileprivate var token: UInt64 { UInt64(bits) | UInt64(record.generation) << Self.generationShift }
+    fileprivate var token: UInt64 { UInt64(bits) | UInt64(record.generation.load(ordering: .relaxed)) << Self.generationShift }
 
     fileprivate init?(token: UInt64) {
         self.init(bits: UInt(token & (1 << Self.generationShift - 1)))
-        guard record.generation == UInt16(token >> Self.generationShift) else { return nil }
+        guard record.generation.load(ordering: .relaxed) == UInt16(token >> Self.generationShift) else { return nil }
     }
 
     @inline(__always)
@@ -225,9 +225,12 @@ extension RecordReference where Record == PollRecord {
     }
 
     @inline(__always)
-    fileprivate func takeReadiness(_ slot: UnsafeMutablePointer<PollSlot>) -> Bool {
-        guard unsafe slot.pointee.word.load(ordering: .relaxed) == PollSlot.ready else { return false }
-        if record.isHungUp.load(ordering: .relaxed) { return true }
+    fileprivate func takeReadiness(
+        _ slot: UnsafeMutablePointer<PollSlot>, _ direction: PollDescriptor.Direction
+    ) -> Bool {
+        guard unsafe slot.pointee.word.load(ordering: .acquiring) == PollSlot.ready else { return false }
+        // A read that finds less than it asked for leaves readiness taken. After a hang-up that would be for ever.
+        if direction == .read, record.isHungUp.load(ordering: .relaxed) { return true }
         // Acquiring: what the event announced is visible to the system call anyway; the exchange orders our own steps.
         return unsafe slot.pointee.word.compareExchange(
             expected: PollSlot.ready, desired: PollSlot.empty, ordering: .acquiring
@@ -240,6 +243,9 @@ extension RecordReference where Record == PollRecord {
 
     fileprivate func markReady(_ direction: PollDescriptor.Direction, waking woken: inout GoroutineList) {
         let slot = unsafe slot(direction)
+        // An event tells the state of both directions: most of them tell nothing new about one. (Who takes the readiness
+        // after this load makes its system call after the event, and sees what it announced.)
+        guard unsafe slot.pointee.word.load(ordering: .acquiring) != PollSlot.ready else { return }
         let previous = unsafe slot.pointee.word.exchange(PollSlot.ready, ordering: .sequentiallyConsistent)
         guard previous > PollSlot.parking, let waiter = GoroutineReference(bits: previous) else { return }
         if waiter.record.kind == .goroutine {

@@ -89,8 +89,7 @@ package struct GoroutineRecord: ~Copyable {
     ///
     /// The goroutine moves it to 0 when it ends. If nobody joined, that one exchange is all that joining costs.
     let life = Atomic<UInt64>(0)
-    var joinLock = ThreadLock()
-    /// Protected by `joinLock`.
+    /// Protected by the record's lock of `JoinLocks`.
     var joiners = WaitQueue()
     /// For a plain thread's record: the thread sleeps on it while it is 0. Unused by goroutines.
     let signal = Atomic<UInt32>(0)
@@ -126,16 +125,17 @@ extension RecordReference where Record == GoroutineRecord {
             fail("a goroutine joins itself and would wait for ever; join it from another goroutine")
         }
         var node = unsafe WaitNode(goroutine: waiter)
-        record.joinLock.lock()
+        let lock = unsafe JoinLocks.lock(for: self)
+        unsafe lock.pointee.lock()
         // The one who ends the goroutine moves `life` away from this value; after our exchange it must take the lock.
         let (exchanged, original) = record.life.compareExchange(
             expected: id << 1, desired: id << 1 | 1, ordering: .acquiringAndReleasing)
         guard exchanged || original == id << 1 | 1 else {
-            return record.joinLock.unlock()
+            return unsafe lock.pointee.unlock()
         }
         unsafe withUnsafeMutablePointer(to: &node) { node in
             unsafe record.joiners.append(node)
-            unsafe park(waiter, reason: .join, unlocking: &pointer.pointee.joinLock)
+            unsafe park(waiter, reason: .join, unlocking: lock)
         }
     }
 
@@ -146,10 +146,29 @@ extension RecordReference where Record == GoroutineRecord {
             !record.life.compareExchange(expected: id << 1, desired: 0, ordering: .acquiringAndReleasing).exchanged
         else { return }
         var woken = GoroutineList()
-        record.joinLock.lock()
+        let lock = unsafe JoinLocks.lock(for: self)
+        unsafe lock.pointee.lock()
         record.life.store(0, ordering: .releasing)
         record.joiners.drain(succeeded: true, into: &woken)
-        record.joinLock.unlock()
+        unsafe lock.pointee.unlock()
         ready(woken)
+    }
+}
+
+/// The locks under which goroutines are joined, shared by all records: one inside the record would be wiped when a free
+/// stack's memory is given back, perhaps while a late joiner holds it to find out that it is late.
+private enum JoinLocks {
+    private static var count: Int { 64 }
+
+    // SAFETY: `count` locks, never freed.
+    nonisolated(unsafe) private static let locks: UnsafeMutablePointer<ThreadLock> = {
+        let locks = UnsafeMutablePointer<ThreadLock>.allocate(capacity: count)
+        for index in 0..<count { unsafe (locks + index).initialize(to: ThreadLock()) }
+        return unsafe locks
+    }()
+
+    static func lock(for goroutine: GoroutineReference) -> UnsafeMutablePointer<ThreadLock> {
+        // Records are as far apart as stacks are.
+        unsafe locks + Int(goroutine.bits / UInt(StackSlot.bytes)) % count
     }
 }

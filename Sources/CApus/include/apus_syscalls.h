@@ -59,7 +59,7 @@ struct apus_poll_event {
     uint64_t token;
     bool readable;
     bool writable;
-    /// The peer has closed its side, or the descriptor has failed.
+    /// The peer has closed its side: from now on a read returns at once, and no further event may tell so.
     bool hangup;
 };
 
