@@ -108,7 +108,8 @@ public final class Channel<Element: ~Copyable>: Sendable {
             reference.finishRing()
         case .ringAndSender(let place, let source, let node):
             unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            unsafe place.moveInitializeMemory(as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
+            unsafe place.moveInitializeMemory(
+                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
             unsafe reference.finishHandOver(node)
         case .sender(let source, let node):
             unsafe element = source.assumingMemoryBound(to: Element.self).move()

@@ -203,7 +203,9 @@ extension RecordReference where Record == PollRecord {
     // Addresses have 48 bits; the generation takes the others.
     private static var generationShift: UInt64 { 48 }
 
-    fileprivate var token: UInt64 { UInt64(bits) | UInt64(record.generation.load(ordering: .relaxed)) << Self.generationShift }
+    fileprivate var token: UInt64 {
+        UInt64(bits) | UInt64(record.generation.load(ordering: .relaxed)) << Self.generationShift
+    }
 
     fileprivate init?(token: UInt64) {
         self.init(bits: UInt(token & (1 << Self.generationShift - 1)))

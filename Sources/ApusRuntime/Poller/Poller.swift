@@ -93,13 +93,13 @@ extension RecordReference where Record == SchedulerRecord {
         if isMoreThanOne { wakeWorkerIfNeeded() }
     }
 
-    /// Looks at the poller in passing, if no thread waits in it.
-    func pollWithoutWaiting(for worker: WorkerReference?) {
+    /// Looks at the poller in passing, if no thread waits in it. What it wakes goes to the global queue.
+    func pollWithoutWaiting() {
         guard record.poller.descriptorCount.load(ordering: .relaxed) > 0,
             record.pollUntil.load(ordering: .relaxed) == .min
         else { return }
         var woken = GoroutineList()
         record.poller.wait(nanoseconds: 0, waking: &woken)
-        distribute(woken, to: worker)
+        distribute(woken, to: nil)
     }
 }

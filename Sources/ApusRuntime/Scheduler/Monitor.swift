@@ -83,7 +83,7 @@ extension RecordReference where Record == SchedulerRecord {
     private func lookIntoForgottenPoller(observedLookCount: inout UInt32) {
         let count = record.poller.lookCount.load(ordering: .relaxed)
         if count == observedLookCount {
-            pollWithoutWaiting(for: nil)
+            pollWithoutWaiting()
             observedLookCount = record.poller.lookCount.load(ordering: .relaxed)
         } else {
             observedLookCount = count

@@ -57,6 +57,9 @@ struct RunQueue: ~Copyable {
 
     // MARK: The owner's side
 
+    /// Goroutines that the ring can take without overflowing.
+    var room: Int { Int(capacity &- (tail.load(ordering: .relaxed) &- head.load(ordering: .acquiring))) }
+
     /// Makes a goroutine the next to run; the one that was next moves to the end of the ring.
     ///
     /// When the ring is full, half of it and the goroutine are moved to `overflow`, which the caller puts on the global
@@ -94,7 +97,9 @@ struct RunQueue: ~Copyable {
                 return
             }
             let half = capacity / 2
-            guard head.compareExchange(expected: start, desired: start &+ half, ordering: .acquiringAndReleasing).exchanged
+            guard
+                head.compareExchange(expected: start, desired: start &+ half, ordering: .acquiringAndReleasing)
+                    .exchanged
             else { continue }
             // The entries were claimed by the exchange, and the owner, who alone could fill them again, is here.
             for offset in 0..<half {

@@ -137,8 +137,10 @@ extension RecordReference where Record == ThreadRecord {
         worker.record.picks = picks
         if picks % Self.fairnessInterval == 0 {
             scheduler.runAllExpiredTimers()
-            scheduler.pollWithoutWaiting(for: worker)
-            if let goroutine = scheduler.popGlobal() { return goroutine }
+            // What the poller finds queues up behind what is there already: a worker that prefers the newest events
+            // lets the oldest wait for ever.
+            scheduler.pollWithoutWaiting()
+            if let goroutine = scheduler.popGlobalBatch(for: worker) { return goroutine }
         } else if picks % Self.timerInterval == 0 {
             worker.record.timers.runExpired()
         }

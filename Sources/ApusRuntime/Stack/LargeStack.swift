@@ -112,7 +112,9 @@ private struct LargeStack {
         }
         unsafe pool.pointee.lock.unlock()
         guard let memory = unsafe apus_memory_reserve(StackSlot.guardBytes + 1 << sizeClass) else {
-            fail("no memory for a stack of \(bytes) bytes; ask withStack(atLeast:) for less or raise the limit (ulimit -v)")
+            fail(
+                "no memory for a stack of \(bytes) bytes; ask withStack(atLeast:) for less or raise the limit (ulimit -v)"
+            )
         }
         if unsafe apus_guard_install(memory, StackSlot.guardBytes) != 0,
             unsafe apus_guard_protect(memory, StackSlot.guardBytes) != 0

@@ -93,7 +93,8 @@ struct StackArena: ~Copyable {
             }
             bytes /= 2
         }
-        fail("no address space left for goroutine stacks; raise the limit (ulimit -v) or run fewer goroutines at a time")
+        fail(
+            "no address space left for goroutine stacks; raise the limit (ulimit -v) or run fewer goroutines at a time")
     }
 
     private mutating func installGuard(at base: UnsafeMutableRawPointer) -> Bool {

@@ -114,7 +114,9 @@ struct MutexCore: ~Copyable {
             if word & (locked | starving) == 0 {
                 if unsafe core.pointee.word.compareExchange(
                     expected: word, desired: word | locked, ordering: .acquiring
-                ).exchanged { return }
+                ).exchanged {
+                    return
+                }
                 continue
             }
             unsafe core.pointee.lock.lock()
