@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ways to read from a connection: one operation, for the kinds of buffers there are.
+// The ways to read from a connection: one operation, for the kinds of buffers there are, each without and with a limit
+// in time. (Default arguments would do for both, but an optional instant takes 20 ns to pass on: its type belongs to
+// another library, which may change it, so the compiler asks at run time how to copy it.)
 
 internal import ApusRuntime
 internal import CApus
@@ -8,18 +10,50 @@ internal import CApus
 extension TCPConnection {
     /// Reads what has come, waiting for at least one byte.
     ///
-    /// Parks the goroutine (or blocks the plain thread) until the peer has sent something, has ended its stream, or the
-    /// deadline passes; `close()`, `closeRead()` and ``setReadDeadline(_:)`` from elsewhere wake it too.
+    /// Parks the goroutine (or blocks the plain thread) until the peer has sent something, has ended its stream, or a
+    /// deadline of the connection passes; `close()`, `closeRead()` and ``setReadDeadline(_:)`` from elsewhere wake it too.
     ///
-    /// - Parameters:
-    ///   - buffer: Where the bytes go. Its count is the most that is read, and does not change; what was read is
-    ///     `buffer[..<count]`. An empty one reads nothing and returns 0 at once.
-    ///   - timeout: How long to wait at most; `nil` for no limit, zero and less have run out already.
-    ///   - deadline: Until when to wait at most; with both, the earlier counts.
+    /// - Parameter buffer: Where the bytes go. Its count is the most that is read, and does not change; what was read is
+    ///   `buffer[..<count]`. An empty one reads nothing and returns 0 at once.
     /// - Returns: The number of bytes read, or 0 at the end of the stream.
     /// - Throws: ``NetError`` with ``NetError/Operation/read`` and the peer's address: ``NetError/Code/timedOut``,
     ///   ``NetError/Code/closed``, ``NetError/Code/connectionReset`` and others.
     /// - Complexity: Allocates nothing.
+    public func read(into buffer: inout [UInt8]) throws(NetError) -> Int {
+        var span = buffer.mutableSpan
+        return try read(into: &span)
+    }
+
+    /// Reads what has come into memory that the caller keeps valid until it returns. See ``read(into:)``.
+    @unsafe
+    public func read(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
+        try unsafe readBytes(into: buffer, .distantFuture)
+    }
+
+    /// Reads what has come into a span. See ``read(into:)``.
+    public func read(into buffer: inout MutableRawSpan) throws(NetError) -> Int {
+        // SAFETY: what the span describes stays in place while the access to `buffer` lasts, also while the goroutine is
+        // parked in it; the Swift runtime's record of the access travels with the goroutine.
+        try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
+            try unsafe readBytes(into: bytes, .distantFuture)
+        }
+    }
+
+    /// Reads what has come into a span. See ``read(into:)``.
+    public func read(into buffer: inout MutableSpan<UInt8>) throws(NetError) -> Int {
+        // SAFETY: as above.
+        try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
+            try unsafe readBytes(into: bytes, .distantFuture)
+        }
+    }
+
+    /// Reads what has come, waiting for at least one byte, but no longer than given. See ``read(into:)``.
+    ///
+    /// - Parameters:
+    ///   - buffer: Where the bytes go.
+    ///   - timeout: How long to wait at most; `nil` for no limit, zero and less have run out already.
+    ///   - deadline: Until when to wait at most; with both, the earlier counts.
+    /// - Throws: ``NetError``, with ``NetError/Code/timedOut`` when the time is up.
     public func read(
         into buffer: inout [UInt8], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
@@ -40,8 +74,7 @@ extension TCPConnection {
         into buffer: inout MutableRawSpan, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
         let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
-        // SAFETY: what the span describes stays in place while the access to `buffer` lasts, also while the goroutine is
-        // parked in it; the Swift runtime's record of the access travels with the goroutine.
+        // SAFETY: as above.
         return try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
             try unsafe readBytes(into: bytes, deadline)
         }
@@ -100,6 +133,15 @@ extension TCPConnection {
     /// waits then.
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/read``, as a read would.
+    public func waitReadable() throws(NetError) {
+        do {
+            try descriptor.waitReadable(deadline: .distantFuture)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
+    /// Waits until a read will return something, but no longer than given. See ``waitReadable()``.
     public func waitReadable(
         timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {

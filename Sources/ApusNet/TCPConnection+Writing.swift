@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ways to write to a connection: one operation, for the kinds of buffers there are, and one for several at once.
+// The ways to write to a connection: one operation, for the kinds of buffers there are, and one for several at once;
+// without and with a limit in time (see TCPConnection+Reading.swift for why these are not default arguments).
 
 internal import ApusRuntime
 internal import CApus
@@ -12,14 +13,63 @@ extension TCPConnection {
     /// ``setWriteDeadline(_:)`` from elsewhere wake it too. Returns when the kernel has taken everything, which says
     /// nothing about what the peer has received. Several writers take turns: bytes of one write stay together.
     ///
-    /// - Parameters:
-    ///   - bytes: What to write. Nothing writes nothing. Collections that are not contiguous in memory are copied first.
-    ///   - timeout: How long the whole may take at most; `nil` for no limit, zero and less have run out already.
-    ///   - deadline: Until when it must be done; with both, the earlier counts.
+    /// - Parameter bytes: What to write. Nothing writes nothing. Collections that are not contiguous in memory are copied
+    ///   first.
     /// - Throws: ``NetError`` with ``NetError/Operation/write`` and the peer's address: ``NetError/Code/timedOut``,
     ///   ``NetError/Code/closed``, ``NetError/Code/brokenPipe``, ``NetError/Code/connectionReset`` and others;
     ///   ``NetError/bytesTransferred`` says how many bytes had gone out. No signal is raised.
     /// - Complexity: Allocates nothing for contiguous collections.
+    @inlinable
+    public func write(_ bytes: some Collection<UInt8>) throws(NetError) {
+        // SAFETY: the pointer is used within the closure only. Where the goroutine is parked meanwhile it points into heap
+        // storage that `bytes` keeps alive, or onto this goroutine's own stack.
+        let result = bytes.withContiguousStorageIfAvailable { bytes -> Result<Void, NetError> in
+            do throws(NetError) {
+                return .success(try unsafe write(UnsafeRawBufferPointer(bytes)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        if let result {
+            return try result.get()
+        }
+        try write(Array(bytes))
+    }
+
+    /// Writes all of the bytes of memory that the caller keeps valid until it returns. See ``write(_:)``.
+    @unsafe
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(NetError) {
+        do {
+            try unsafe descriptor.write(bytes, deadline: .distantFuture)
+        } catch {
+            throw netError(error, .write)
+        }
+    }
+
+    /// Writes all of the bytes of a span. See ``write(_:)``.
+    public func write(_ bytes: RawSpan) throws(NetError) {
+        try unsafe bytes.withUnsafeBytes { bytes throws(NetError) in
+            try unsafe write(bytes)
+        }
+    }
+
+    /// Writes all of the bytes of a span. See ``write(_:)``.
+    public func write(_ bytes: Span<UInt8>) throws(NetError) {
+        try unsafe bytes.withUnsafeBytes { bytes throws(NetError) in
+            try unsafe write(bytes)
+        }
+    }
+
+    // MARK: With a limit in time
+
+    /// Writes all of the bytes, but takes no longer than given. See ``write(_:)``.
+    ///
+    /// - Parameters:
+    ///   - bytes: What to write.
+    ///   - timeout: How long the whole may take at most; `nil` for no limit, zero and less have run out already.
+    ///   - deadline: Until when it must be done; with both, the earlier counts.
+    /// - Throws: ``NetError``, with ``NetError/Code/timedOut`` when the time is up; ``NetError/bytesTransferred`` says how
+    ///   many bytes had gone out.
     @inlinable
     public func write(
         _ bytes: some Collection<UInt8>, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil

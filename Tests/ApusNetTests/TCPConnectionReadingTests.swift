@@ -265,20 +265,24 @@ import Testing
     }
 
     #if os(Linux)
-    /// Urgent data splits what has come: a read stops short at its mark although there is more behind it. Reads that
-    /// follow must find that.
+    /// Urgent data splits what has come: a read stops short at its mark although there is more behind it, and no edge
+    /// will tell. The poller would have to report urgent data, so that such a connection is read until EAGAIN.
     @Test func readsBehindUrgentData() throws {
         let pair = try ConnectionPair()
         try pair.client.write("before".utf8)
         try pair.client.descriptor.withFileDescriptor { System.sendUrgent(UInt8(ascii: "!"), to: $0) }
         try pair.client.write("behind".utf8)
-        var all: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 100)
-        while all.count < 12 {
-            let count = try pair.server.read(into: &buffer, timeout: .seconds(1))
-            all += buffer[..<count]
+        // Afterwards the poller has nothing left to tell.
+        for _ in 0..<10 { try pair.server.waitReadable() }
+        withKnownIssue(isIntermittent: true) {
+            var all: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 100)
+            while all.count < 12 {
+                let count = try pair.server.read(into: &buffer, timeout: .milliseconds(100))
+                all += buffer[..<count]
+            }
+            #expect(String(decoding: all, as: UTF8.self) == "beforebehind")
         }
-        #expect(String(decoding: all, as: UTF8.self) == "beforebehind")
     }
     #endif
 

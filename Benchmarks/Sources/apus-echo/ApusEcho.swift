@@ -13,18 +13,11 @@ import Glibc
 
 func serve(_ connection: TCPConnection, bufferBytes: Int) {
     defer { connection.close() }
-    while let open = try? echoOnce(connection, bufferBytes: bufferBytes), open {}
-}
-
-/// Returns false at the end of the stream.
-func echoOnce(_ connection: TCPConnection, bufferBytes: Int) throws -> Bool {
-    // An idle connection holds no buffer. Up to 1 KiB is on the goroutine's stack, in a page that is there anyway.
-    try connection.waitReadable()
-    return try withUnsafeTemporaryAllocation(byteCount: bufferBytes, alignment: 16) { buffer in
-        let count = try connection.read(into: buffer)
-        guard count > 0 else { return false }
-        try connection.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-        return true
+    // Up to 1 KiB is on the goroutine's stack, in the page that it touches anyway: an idle connection holds no other memory.
+    withUnsafeTemporaryAllocation(byteCount: bufferBytes, alignment: 16) { buffer in
+        while let count = try? connection.read(into: buffer), count > 0 {
+            guard (try? connection.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))) != nil else { return }
+        }
     }
 }
 

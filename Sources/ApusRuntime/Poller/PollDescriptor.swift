@@ -103,6 +103,7 @@ package struct PollDescriptor: Sendable {
     private func parkOn(_ slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction, limit: MonotonicTime) {
         let waiter = GoroutineReference.currentParkable()
         let scheduler = Scheduler.shared
+        if waiter.record.kind == .thread { scheduler.startFirstThreadIfNeeded() }
         let isLimited = limit != .distantFuture
         if isLimited {
             unsafe scheduler.startTimer(

@@ -236,6 +236,14 @@ extension RecordReference where Record == SchedulerRecord {
         record.monitor.wakeIfAsleep(self)
     }
 
+    /// For a plain thread that is about to wait for a descriptor: somebody must look at the poller. As soon as there is a
+    /// thread of ours, an idle one does; before the first goroutine there is none.
+    func startFirstThreadIfNeeded() {
+        record.lock.lock()
+        guard record.threadCount == 0, let worker = popIdleLocked() else { return record.lock.unlock() }
+        launchUnlocking(worker, searching: false)
+    }
+
     /// The system refuses a thread. The worker stays idle; the monitor, or a thread that comes back, will use it.
     private func giveUpLaunch(_ worker: WorkerReference, searching: Bool, started: Bool, error: Int32) {
         record.lock.lock()

@@ -6,10 +6,12 @@
 import CApus
 
 /// A point in time on the system's monotonic clock.
+@usableFromInline
 package struct MonotonicTime: Comparable, Sendable {
+    @usableFromInline
     package var nanoseconds: Int64
 
-    @inline(__always)
+    @inlinable
     package init(nanoseconds: Int64) {
         self.nanoseconds = nanoseconds
     }
@@ -22,7 +24,8 @@ package struct MonotonicTime: Comparable, Sendable {
     package static var now: MonotonicTime { MonotonicTime(nanoseconds: apus_monotonic_nanoseconds()) }
 
     /// Never.
-    package static let distantFuture = MonotonicTime(nanoseconds: .max)
+    @inlinable
+    package static var distantFuture: MonotonicTime { MonotonicTime(nanoseconds: .max) }
 
     /// `duration` from now. A negative duration is now, one beyond 292 years is never.
     package static func after(_ duration: Duration) -> MonotonicTime {
@@ -30,7 +33,7 @@ package struct MonotonicTime: Comparable, Sendable {
         return overflows ? distantFuture : MonotonicTime(nanoseconds: sum)
     }
 
-    @inline(__always)
+    @inlinable
     package static func < (left: MonotonicTime, right: MonotonicTime) -> Bool { left.nanoseconds < right.nanoseconds }
 }
 

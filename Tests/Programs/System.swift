@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the scenarios need of the system beside the runtime: threads, descriptors, what the process costs.
+
+import Apus
+import CApus
+
+#if canImport(Glibc)
+public import Glibc
+#elseif canImport(Musl)
+public import Musl
+#elseif canImport(Darwin)
+public import Darwin
+#endif
+
+func exitProcess(_ status: Int32) -> Never { exit(status) }
+
+/// A thread that knows nothing of the runtime.
+final class PlainThread: Sendable {
+    private let ended = WaitGroup()
+    // SAFETY: written before the thread is started and read by `join` alone.
+    nonisolated(unsafe) private var handle: pthread_t
+
+    private final class Body {
+        let run: () -> Void
+        init(_ run: @escaping () -> Void) { self.run = run }
+    }
+
+    init(_ body: @escaping @Sendable () -> Void) {
+        let context = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
+        #if os(Linux)
+        var handle = pthread_t()
+        let status = unsafe pthread_create(&handle, nil, { unsafe PlainThread.main($0) }, context)
+        #else
+        var handle: pthread_t?
+        let status = unsafe pthread_create(&handle, nil, { unsafe PlainThread.main($0) }, context)
+        #endif
+        precondition(status == 0, "cannot start a thread: error \(status)")
+        #if os(Linux)
+        unsafe self.handle = handle
+        #else
+        unsafe self.handle = handle!
+        #endif
+    }
+
+    private static func main(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        unsafe Unmanaged<Body>.fromOpaque(context!).takeRetainedValue().run()
+        return nil
+    }
+
+    /// Waits until the thread has ended, its thread-local destructors included. Blocks the calling thread.
+    func join() { unsafe pthread_join(handle, nil) }
+}
+
+/// Runs a function on so many plain threads and waits for all.
+func runThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
+    let threads = (0..<count).map { index in PlainThread { body(index) } }
+    for thread in threads { thread.join() }
+}
+
+/// Two connected, non-blocking stream sockets.
+func makeSocketPair(_ run: Run) -> (Int32, Int32) {
+    var pair: [Int32] = [-1, -1]
+    #if os(Linux)
+    let type = Int32(SOCK_STREAM.rawValue)
+    #else
+    let type = SOCK_STREAM
+    #endif
+    run.check(unsafe socketpair(AF_UNIX, type, 0, &pair) == 0, "no socket pair")
+    for descriptor in pair {
+        run.check(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0, "cannot make a socket non-blocking")
+    }
+    return (pair[0], pair[1])
+}
+
+/// The text of a file of /proc.
+func readFile(_ path: String) -> String {
+    guard let file = unsafe fopen(path, "r") else { return "" }
+    defer { unsafe fclose(file) }
+    var text: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    while true {
+        let count = unsafe fread(&buffer, 1, buffer.count, file)
+        if count == 0 { return String(decoding: text, as: UTF8.self) }
+        text += buffer[..<count]
+    }
+}
+
+enum Cost {
+    static var mappings: Int { readFile("/proc/self/maps").utf8.reduce(0) { $0 + ($1 == 10 ? 1 : 0) } }
+
+    /// Bytes of memory that the process holds.
+    static var residentBytes: Int {
+        let fields = readFile("/proc/self/statm").split(separator: " ")
+        return fields.count > 1 ? Int(fields[1])! * Int(apus_page_bytes()) : 0
+    }
+
+    static var threads: Int {
+        for line in readFile("/proc/self/status").split(separator: "\n") where line.hasPrefix("Threads:") {
+            return Int(line.split(separator: "\t")[1])!
+        }
+        return 0
+    }
+}
+
+/// Waits until something about the process holds that no wake tells about. Only the watchdog ends it otherwise.
+func waitUntil(_ condition: () -> Bool) {
+    while !condition() { sleep(for: .milliseconds(5)) }
+}
