@@ -5,15 +5,14 @@
 //
 // A direction's word, and who moves it:
 //
-//     empty     -> parking   the waiter, before it parks
-//     parking   -> waiter    the waiter's commit, on the worker's stack
-//     parking   -> empty     whoever cancels the wait: `evict`, a new deadline, an expired one; the commit then fails
-//     waiter    -> empty     the same, who then makes the waiter ready
-//     any       -> ready     an event (which makes the waiter ready); `setReady` from empty
-//     ready     -> empty     the waiter, which then tries its system call
+//     empty   -> waiter   the waiter's commit, on the worker's stack: it parks
+//     waiter  -> empty    an event; or whoever cancels the wait: `evict`, a new deadline, an expired one, the commit itself
+//     empty   -> ready    an event that finds nobody; `setReady`
+//     ready   -> empty    the waiter, which then tries its system call instead of parking
 //
-// The waiter that wakes up looks at everything again, so a wake without reason does no harm. One goroutine at most waits
-// in each direction: the descriptor's read and write locks see to it.
+// Who takes the waiter out of the word owns it: it says in the record why (`wokenByEvent`) and makes it ready, or, being
+// the commit, lets it go on. A waiter that was not woken by an event looks at everything again, so a wake without reason
+// does no harm. One goroutine at most waits in each direction: the descriptor's read and write locks see to it.
 
 import CApus
 import Synchronization
@@ -84,41 +83,38 @@ package struct PollDescriptor: Sendable {
             let limit = min(deadline, MonotonicTime(nanoseconds: ownDeadline))
             if limit != .distantFuture, limit <= .now { return .deadlineExceeded }
             if unsafe reference.takeReadiness(slot, direction) { return .ready }
-            guard
-                unsafe slot.pointee.word.compareExchange(
-                    expected: PollSlot.empty, desired: PollSlot.parking, ordering: .sequentiallyConsistent
-                ).exchanged
-            else { continue }
-            // Announced. Whoever closes or sets a deadline from here on will find the word; who did before is seen now.
-            let deadlineNow = unsafe slot.pointee.deadline.load(ordering: .sequentiallyConsistent)
-            if reference.record.isClosing.load(ordering: .sequentiallyConsistent) || deadlineNow != ownDeadline {
-                _ = unsafe slot.pointee.word.compareExchange(
-                    expected: PollSlot.parking, desired: PollSlot.empty, ordering: .sequentiallyConsistent)
-                continue
-            }
-            unsafe parkOn(slot, direction, limit: limit)
+            if unsafe parkOn(slot, direction, ownDeadline: ownDeadline, limit: limit) { return .ready }
         }
     }
 
-    private func parkOn(_ slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction, limit: MonotonicTime) {
+    /// Parks until somebody takes the waiter out of the word. True when that was an event.
+    private func parkOn(
+        _ slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction, ownDeadline: Int64, limit: MonotonicTime
+    ) -> Bool {
         let waiter = GoroutineReference.currentParkable()
-        let scheduler = Scheduler.shared
-        if waiter.record.kind == .thread { scheduler.startFirstThreadIfNeeded() }
+        waiter.record.wokenByEvent = false
         let isLimited = limit != .distantFuture
         if isLimited {
-            unsafe scheduler.startTimer(
+            unsafe Scheduler.shared.startTimer(
                 &waiter.pointer.pointee.timer, at: limit,
                 function: { slot, _ in
-                    unsafe PollSlot.cancelWait(slot.assumingMemoryBound(to: PollSlot.self))
+                    guard let waiter = unsafe PollSlot.takeWaiter(slot.assumingMemoryBound(to: PollSlot.self))
+                    else { return }
+                    ready(waiter)
                 },
                 context: UnsafeMutableRawPointer(slot), argument: 0)
         }
-        unsafe park(
-            waiter, reason: direction == .read ? .read : .write, commit: commitPoll,
-            context: UnsafeMutableRawPointer(slot))
-        if isLimited {
-            unsafe scheduler.stopTimer(&waiter.pointer.pointee.timer)
+        var wait = unsafe PollWait(
+            slot: slot, descriptor: reference, seenDeadline: ownDeadline, isLimited: isLimited)
+        unsafe withUnsafeMutablePointer(to: &wait) { wait in
+            unsafe park(
+                waiter, reason: direction == .read ? .read : .write, commit: commitPoll,
+                context: UnsafeMutableRawPointer(wait))
         }
+        if isLimited {
+            unsafe Scheduler.shared.stopTimer(&waiter.pointer.pointee.timer)
+        }
+        return waiter.record.wokenByEvent
     }
 
     /// Records that another attempt is worth while without an event: the last one did not use up what there was.
@@ -152,40 +148,66 @@ package struct PollError: Error, Equatable {
     package let errno: Int32
 }
 
-private let commitPoll: ParkCommit = { waiter, context in
-    let slot = unsafe context!.assumingMemoryBound(to: PollSlot.self)
-    return unsafe slot.pointee.word.compareExchange(
-        expected: PollSlot.parking, desired: UInt(bitPattern: waiter), ordering: .sequentiallyConsistent
-    ).exchanged
+/// What the commit needs to know of a wait; lies in the waiter's frame.
+@safe
+private struct PollWait {
+    let slot: UnsafeMutablePointer<PollSlot>
+    let descriptor: RecordReference<PollRecord>
+    let seenDeadline: Int64
+    let isLimited: Bool
+}
+
+private let commitPoll: ParkCommit = { address, context in
+    // Copied first: once the waiter is in the word, it may run elsewhere and its frame may be gone.
+    let wait = unsafe context!.assumingMemoryBound(to: PollWait.self).pointee
+    let slot = unsafe wait.slot
+    let waiter = unsafe GoroutineReference(address)
+    guard
+        unsafe slot.pointee.word.compareExchange(
+            expected: PollSlot.empty, desired: waiter.bits, ordering: .sequentiallyConsistent
+        ).exchanged
+    else { return false }
+    // Announced: whoever closes, sets a deadline or runs the timer from here on finds the waiter. Who did so before did
+    // not, and is seen here. (By now the waiter may have been woken and may wait again; then this finds out what the new
+    // wait knows already, and taking it out of the word is as right as for anyone.)
+    let hasOldDeadline = unsafe slot.pointee.deadline.load(ordering: .sequentiallyConsistent) == wait.seenDeadline
+    let isTimerRunning = !wait.isLimited || waiter.isTimerWaiting
+    if hasOldDeadline, isTimerRunning, !wait.descriptor.record.isClosing.load(ordering: .sequentiallyConsistent) {
+        return true
+    }
+    return unsafe PollSlot.takeWaiter(slot, expecting: waiter) == nil
 }
 
 /// One direction of a descriptor.
 struct PollSlot: ~Copyable {
-    /// `empty`, `ready`, `parking`, or the bits of the waiting goroutine.
+    /// `empty`, `ready`, or the bits of the waiting goroutine.
     fileprivate let word = Atomic<UInt>(PollSlot.ready)
     /// Monotonic nanoseconds; `Int64.max` for none.
     fileprivate let deadline = Atomic<Int64>(.max)
 
     fileprivate static var empty: UInt { 0 }
     fileprivate static var ready: UInt { 1 }
-    fileprivate static var parking: UInt { 2 }
 
-    /// Makes a waiter, if there is one, look at everything again.
-    fileprivate static func cancelWait(_ slot: UnsafeMutablePointer<PollSlot>) {
+    /// Takes the waiter out, to make it look at everything again; nil if there is none, or another than expected.
+    fileprivate static func takeWaiter(
+        _ slot: UnsafeMutablePointer<PollSlot>, expecting expected: GoroutineReference? = nil
+    ) -> GoroutineReference? {
         while true {
             let word = unsafe slot.pointee.word.load(ordering: .sequentiallyConsistent)
-            guard word > PollSlot.ready else { return }
+            guard word > PollSlot.ready, expected == nil || expected!.bits == word else { return nil }
             guard
                 unsafe slot.pointee.word.compareExchange(
                     expected: word, desired: PollSlot.empty, ordering: .sequentiallyConsistent
                 ).exchanged
             else { continue }
-            if word != PollSlot.parking { ApusRuntime.ready(GoroutineReference(bits: word)!) }
-            return
+            let waiter = GoroutineReference(bits: word)!
+            waiter.record.wokenByEvent = false
+            return waiter
         }
     }
 }
 
+@safe
 struct PollRecord: ~Copyable {
     var readSlot = PollSlot()
     var writeSlot = PollSlot()
@@ -231,9 +253,9 @@ extension RecordReference where Record == PollRecord {
     fileprivate func takeReadiness(
         _ slot: UnsafeMutablePointer<PollSlot>, _ direction: PollDescriptor.Direction
     ) -> Bool {
-        guard unsafe slot.pointee.word.load(ordering: .acquiring) == PollSlot.ready else { return false }
-        // A read that finds less than it asked for leaves readiness taken. After a hang-up that would be for ever.
-        if direction == .read, record.isHungUp.load(ordering: .relaxed) { return true }
+        // A read that finds less than it asked for leaves nothing recorded. After a hang-up no event will correct that.
+        if direction == .read, record.isHungUp.load(ordering: .acquiring) { return true }
+        guard unsafe slot.pointee.word.load(ordering: .relaxed) == PollSlot.ready else { return false }
         // Acquiring: what the event announced is visible to the system call anyway; the exchange orders our own steps.
         return unsafe slot.pointee.word.compareExchange(
             expected: PollSlot.ready, desired: PollSlot.empty, ordering: .acquiring
@@ -241,20 +263,31 @@ extension RecordReference where Record == PollRecord {
     }
 
     fileprivate func cancelWait(_ direction: PollDescriptor.Direction) {
-        unsafe PollSlot.cancelWait(slot(direction))
+        if let waiter = unsafe PollSlot.takeWaiter(slot(direction)) { ready(waiter) }
     }
 
     fileprivate func markReady(_ direction: PollDescriptor.Direction, waking woken: inout GoroutineList) {
         let slot = unsafe slot(direction)
-        // An event tells the state of both directions: most of them tell nothing new about one. (Who takes the readiness
-        // after this load makes its system call after the event, and sees what it announced.)
-        guard unsafe slot.pointee.word.load(ordering: .acquiring) != PollSlot.ready else { return }
-        let previous = unsafe slot.pointee.word.exchange(PollSlot.ready, ordering: .sequentiallyConsistent)
-        guard previous > PollSlot.parking, let waiter = GoroutineReference(bits: previous) else { return }
-        if waiter.record.kind == .goroutine {
-            woken.append(waiter)
-        } else {
-            ready(waiter)
+        while true {
+            // An event tells the state of both directions: most of them tell nothing new about one. (Who takes the
+            // readiness after this load makes its system call after the event, and sees what it announced.)
+            let word = unsafe slot.pointee.word.load(ordering: .acquiring)
+            if word == PollSlot.ready { return }
+            let isAwaited = word != PollSlot.empty
+            guard
+                unsafe slot.pointee.word.compareExchange(
+                    expected: word, desired: isAwaited ? PollSlot.empty : PollSlot.ready,
+                    ordering: .sequentiallyConsistent
+                ).exchanged
+            else { continue }
+            guard isAwaited, let waiter = GoroutineReference(bits: word) else { return }
+            waiter.record.wokenByEvent = true
+            if waiter.record.kind == .goroutine {
+                woken.append(waiter)
+            } else {
+                ready(waiter)
+            }
+            return
         }
     }
 }

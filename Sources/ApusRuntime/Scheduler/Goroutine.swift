@@ -96,6 +96,8 @@ package struct GoroutineRecord: ~Copyable {
     let kind: Kind
     /// What the goroutine waits for, for people to read. Written by itself before it parks.
     var waitReason = WaitReason.none
+    /// Whether the wait for a descriptor ended with an event. Written by whoever takes the waiter out of the descriptor.
+    var wokenByEvent = false
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
     var timer = TimerNode()
 

@@ -92,7 +92,8 @@ struct TimerHeap: ~Copyable {
         guard count > 0, unsafe entries[0].when <= now else { return nil }
         let node = unsafe entries[0].node
         removeEntry(at: 0)
-        unsafe node.pointee.state.store(TimerNode.firing, ordering: .relaxed)
+        // Sequentially consistent, before its function looks for a waiter: see `isTimerWaiting`.
+        unsafe node.pointee.state.store(TimerNode.firing, ordering: .sequentiallyConsistent)
         _ = publishEarliest()
         return unsafe node
     }
@@ -186,6 +187,14 @@ extension RecordReference where Record == TimerHeap {
             ranAny = true
         }
         return ranAny
+    }
+}
+
+extension RecordReference where Record == GoroutineRecord {
+    /// Whether the goroutine's timer has not fired yet. For one that has just announced its wait: if so, the timer's
+    /// function will find it.
+    var isTimerWaiting: Bool {
+        record.timer.state.load(ordering: .sequentiallyConsistent) == TimerNode.waiting
     }
 }
 
