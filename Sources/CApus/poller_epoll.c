@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENT_CAPACITY = 256 };
+enum { EVENT_CAPACITY = 128 };
 
 /// The waker's token. A descriptor's token is an address, so never this.
 static const uint64_t WAKER_TOKEN = 1;
@@ -84,19 +84,16 @@ static int wait_for_events(int poller, struct epoll_event *events, int capacity,
     return epoll_wait(poller, events, capacity, milliseconds);
 }
 
-int apus_poller_wait(int poller, int waker, struct apus_poll_event *events, int capacity, int64_t nanoseconds,
-                     bool *woken) {
+int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
+                     void (*handle)(struct apus_poll_event event, void *argument), void *argument) {
     struct epoll_event ready[EVENT_CAPACITY];
-    *woken = false;
-    int count = wait_for_events(poller, ready, capacity < EVENT_CAPACITY ? capacity : EVENT_CAPACITY, nanoseconds);
+    int count = wait_for_events(poller, ready, EVENT_CAPACITY, nanoseconds);
     if (count < 0) {
         return errno == EINTR ? 0 : -errno;
     }
-    int filled = 0;
     for (int i = 0; i < count; i++) {
         uint32_t flags = ready[i].events;
         if (ready[i].data.u64 == WAKER_TOKEN) {
-            *woken = true;
             // A wait that does not block only looks: the wake is meant for one that does.
             if (nanoseconds != 0) {
                 uint64_t value;
@@ -106,13 +103,15 @@ int apus_poller_wait(int poller, int waker, struct apus_poll_event *events, int 
         }
         // Not EPOLLERR alone: it may be an error that passes, as a datagram socket's.
         bool hangup = (flags & (EPOLLRDHUP | EPOLLHUP)) != 0;
-        events[filled].token = ready[i].data.u64;
-        events[filled].readable = hangup || (flags & (EPOLLIN | EPOLLERR)) != 0;
-        events[filled].writable = (flags & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
-        events[filled].hangup = hangup;
-        filled++;
+        struct apus_poll_event event = {
+            .token = ready[i].data.u64,
+            .readable = hangup || (flags & (EPOLLIN | EPOLLERR)) != 0,
+            .writable = (flags & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
+            .hangup = hangup,
+        };
+        handle(event, argument);
     }
-    return filled;
+    return count;
 }
 
 #endif

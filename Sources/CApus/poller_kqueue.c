@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENT_CAPACITY = 256, WAKER_IDENTIFIER = 1 };
+enum { EVENT_CAPACITY = 128, WAKER_IDENTIFIER = 1 };
 
 int apus_poller_open(void) {
     int poller = kqueue();
@@ -52,33 +52,31 @@ int apus_poller_wake(int poller, int waker) {
     return kevent(poller, &event, 1, NULL, 0, NULL) == 0 ? 0 : -errno;
 }
 
-int apus_poller_wait(int poller, int waker, struct apus_poll_event *events, int capacity, int64_t nanoseconds,
-                     bool *woken) {
+int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
+                     void (*handle)(struct apus_poll_event event, void *argument), void *argument) {
     struct kevent ready[EVENT_CAPACITY];
     struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-    *woken = false;
-    int count = kevent(poller, NULL, 0, ready, capacity < EVENT_CAPACITY ? capacity : EVENT_CAPACITY,
-                       nanoseconds < 0 ? NULL : &limit);
+    int count = kevent(poller, NULL, 0, ready, EVENT_CAPACITY, nanoseconds < 0 ? NULL : &limit);
     if (count < 0) {
         return errno == EINTR ? 0 : -errno;
     }
-    int filled = 0;
     for (int i = 0; i < count; i++) {
         if (ready[i].filter == EVFILT_USER) {
-            *woken = true;
             // EV_CLEAR took the trigger back. A wait that does not block only looks: the wake is meant for one that does.
             if (nanoseconds == 0) {
                 apus_poller_wake(poller, waker);
             }
             continue;
         }
-        events[filled].token = (uint64_t)(uintptr_t)ready[i].udata;
-        events[filled].readable = ready[i].filter == EVFILT_READ;
-        events[filled].writable = ready[i].filter == EVFILT_WRITE;
-        events[filled].hangup = (ready[i].flags & EV_EOF) != 0 && ready[i].filter == EVFILT_READ;
-        filled++;
+        struct apus_poll_event event = {
+            .token = (uint64_t)(uintptr_t)ready[i].udata,
+            .readable = ready[i].filter == EVFILT_READ,
+            .writable = ready[i].filter == EVFILT_WRITE,
+            .hangup = (ready[i].flags & EV_EOF) != 0 && ready[i].filter == EVFILT_READ,
+        };
+        handle(event, argument);
     }
-    return filled;
+    return count;
 }
 
 #endif

@@ -107,3 +107,14 @@ enum Cost {
 func waitUntil(_ condition: () -> Bool) {
     while !condition() { sleep(for: .milliseconds(5)) }
 }
+
+/// The rounding mode of the floating-point units, as the C library knows it.
+enum Rounding {
+    static var upward: Int32 { Int32(FE_UPWARD) }
+    static var downward: Int32 { Int32(FE_DOWNWARD) }
+
+    static var current: Int32 {
+        @inline(never) get { fegetround() }
+        @inline(never) set { _ = fesetround(newValue) }
+    }
+}

@@ -18,8 +18,6 @@ struct Poller: ~Copyable {
     /// How often the poller was looked at. The monitor looks itself when nobody else does.
     let lookCount = Atomic<UInt32>(0)
 
-    private static var eventCapacity: Int { 128 }
-
     init() {
         queue = apus_poller_open()
         waker = queue < 0 ? queue : apus_poller_open_waker(queue)
@@ -48,15 +46,15 @@ struct Poller: ~Copyable {
 
     /// Waits for at most `nanoseconds` (0: looks; negative: no limit) and adds the goroutines that can go on.
     func wait(nanoseconds: Int64, waking woken: inout GoroutineList) {
-        var isWoken = false
-        unsafe withUnsafeTemporaryAllocation(of: apus_poll_event.self, capacity: Self.eventCapacity) { events in
-            let count = unsafe apus_poller_wait(
-                queue, waker, events.baseAddress!, Int32(Self.eventCapacity), nanoseconds, &isWoken)
-            if count < 0 { fail("the network poller failed (error \(-count))") }
-            for index in 0..<Int(count) {
-                unsafe PollDescriptor.handle(events[index], waking: &woken)
-            }
+        let count = unsafe withUnsafeMutablePointer(to: &woken) { woken in
+            unsafe apus_poller_wait(
+                queue, waker, nanoseconds,
+                { event, woken in
+                    unsafe PollDescriptor.handle(
+                        event, waking: &woken.assumingMemoryBound(to: GoroutineList.self).pointee)
+                }, woken)
         }
+        if count < 0 { fail("the network poller failed (error \(-count))") }
         lookCount.add(1, ordering: .relaxed)
     }
 }

@@ -72,9 +72,11 @@ int apus_poller_add(int poller, int descriptor, uint64_t token);
 int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);
-/// Waits for at most `nanoseconds` (negative: no limit) and fills `events`. `woken` is set when the waker fired.
-int apus_poller_wait(int poller, int waker, struct apus_poll_event *_Nonnull events, int capacity, int64_t nanoseconds,
-                     bool *_Nonnull woken);
+/// Waits for at most `nanoseconds` (negative: no limit) and calls `handle(event, argument)` for each event. The number of
+/// events, or -errno.
+int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
+                     void (*_Nonnull handle)(struct apus_poll_event event, void *_Nonnull argument),
+                     void *_Nonnull argument);
 
 // MARK: Text for the last words of a process
 
