@@ -57,9 +57,6 @@ struct RunQueue: ~Copyable {
 
     // MARK: The owner's side
 
-    /// Goroutines that the ring can take without overflowing.
-    var room: Int { Int(capacity &- (tail.load(ordering: .relaxed) &- head.load(ordering: .acquiring))) }
-
     /// Makes a goroutine the next to run; the one that was next moves to the end of the ring.
     ///
     /// When the ring is full, half of it and the goroutine are moved to `overflow`, which the caller puts on the global

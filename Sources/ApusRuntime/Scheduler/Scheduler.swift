@@ -143,13 +143,21 @@ extension RecordReference where Record == SchedulerRecord {
         record.lock.unlock()
     }
 
+    @inline(__always)
+    func popGlobal() -> GoroutineReference? {
+        guard record.globalCount.load(ordering: .relaxed) > 0 else { return nil }
+        record.lock.lock()
+        defer { record.lock.unlock() }
+        return popGlobalLocked()
+    }
+
     private func popGlobalLocked() -> GoroutineReference? {
         let goroutine = record.globalQueue.popFirst()
         record.globalCount.store(record.globalQueue.count, ordering: .sequentiallyConsistent)
         return goroutine
     }
 
-    /// Takes this worker's share of the global queue: returns one, the rest goes to the end of the worker's own.
+    /// Takes this worker's share of the global queue: returns one, the rest goes to the worker's own, which is empty.
     @inline(__always)
     func popGlobalBatch(for worker: WorkerReference) -> GoroutineReference? {
         guard record.globalCount.load(ordering: .relaxed) > 0 else { return nil }
@@ -160,12 +168,11 @@ extension RecordReference where Record == SchedulerRecord {
     private func popGlobalBatchSlowly(for worker: WorkerReference) -> GoroutineReference? {
         record.lock.lock()
         let size = record.globalQueue.count
-        let room = worker.record.queue.room
-        let share = min(size, size / activeCount + 1, Int(worker.record.queue.capacity) / 2, room + 1)
+        let share = min(size, size / activeCount + 1, Int(worker.record.queue.capacity) / 2)
         let first = popGlobalLocked()
         for _ in 1..<max(share, 1) {
             guard let goroutine = record.globalQueue.popFirst() else { break }
-            // Never overflows: only the worker itself fills its ring.
+            // Never overflows: the share is at most half of the ring.
             var overflow = GoroutineList()
             worker.record.queue.pushBack(goroutine, overflow: &overflow)
         }

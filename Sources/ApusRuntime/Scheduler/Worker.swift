@@ -140,7 +140,8 @@ extension RecordReference where Record == ThreadRecord {
             // What the poller finds queues up behind what is there already: a worker that prefers the newest events
             // lets the oldest wait for ever.
             scheduler.pollWithoutWaiting()
-            if let goroutine = scheduler.popGlobalBatch(for: worker) { return goroutine }
+            // One, not a batch: a full ring would only send others back to the global queue in exchange.
+            if let goroutine = scheduler.popGlobal() { return goroutine }
         } else if picks % Self.timerInterval == 0 {
             worker.record.timers.runExpired()
         }
