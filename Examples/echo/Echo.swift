@@ -32,7 +32,7 @@ struct Echo: ParsableCommand {
         let listener = try TCPListener(host: host, port: port)
         print("listening on \(listener.localAddress)")
         // Into a pipe, where whoever started us may wait for this line, `print` would hold it back.
-        unsafe fflush(nil)
+        fflush(nil)
 
         while true {
             // Lost connections and a lack of descriptors are no errors here: `accept` goes on by itself.

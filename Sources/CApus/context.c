@@ -3,6 +3,7 @@
 // Prepares contexts for their first run, and resumes them with Swift's thread-local words in place.
 
 #include "CApus.h"
+#include "sanitizers.h"
 
 #include <string.h>
 
@@ -43,12 +44,13 @@ void apus_context_prepare(struct apus_context *context, void (*entry)(void *), v
     context->task_local_head = 0;
 }
 
-void apus_context_resume(struct apus_thread *thread, struct apus_context *context) {
+NOT_INSTRUMENTED void apus_context_resume(struct apus_thread *thread, struct apus_context *context) {
     // These addresses are the thread's, and a thread's own stack never migrates: they stay right across the switch.
     // A worker's own stack has no accesses and no bindings, so there is nothing to put aside.
     uintptr_t *exclusivity = thread->hazards.exclusivity_head;
     uintptr_t *task_local = thread->hazards.task_local_head;
     thread->current = context;
+    sanitizer_resume(thread, context);
     if (__builtin_expect(exclusivity != NULL && task_local != NULL, 1)) {
         *exclusivity = context->exclusivity[0];
         *task_local = context->task_local_head;
@@ -62,5 +64,58 @@ void apus_context_resume(struct apus_thread *thread, struct apus_context *contex
         apus_switch(&thread->own_stack_pointer, context->stack_pointer);
         apus_hazards_leave(&thread->hazards, context);
     }
+    sanitizer_returned(thread, context);
     thread->current = NULL;
 }
+
+NOT_INSTRUMENTED void apus_context_started(void) {
+    sanitizer_arrived(apus_current_thread());
+}
+
+NOT_INSTRUMENTED void apus_context_suspend(struct apus_thread *thread, bool ends) {
+    sanitizer_suspend(thread, ends);
+    apus_switch(&thread->current->stack_pointer, thread->own_stack_pointer);
+#if defined(APUS_ADDRESS_SANITIZER)
+    // Asked again: it may be another thread.
+    sanitizer_arrived(apus_current_thread());
+#endif
+}
+
+void apus_context_ended(struct apus_context *context) {
+    sanitizer_ended(context);
+}
+
+// MARK: Calling on another stack
+
+#if defined(APUS_ADDRESS_SANITIZER)
+
+struct call {
+    void (*function)(void *);
+    void *argument;
+    void *fake_stack;
+    const void *outer_low;
+    size_t outer_bytes;
+};
+
+NOT_INSTRUMENTED static void make_call(void *argument) {
+    struct call *call = argument;
+    __sanitizer_finish_switch_fiber(NULL, &call->outer_low, &call->outer_bytes);
+    call->function(call->argument);
+    __sanitizer_start_switch_fiber(NULL, call->outer_low, call->outer_bytes);
+}
+
+NOT_INSTRUMENTED void apus_context_call(void *stack_low, void *stack_high, void (*function)(void *), void *argument) {
+    struct call call = {.function = function, .argument = argument};
+    __sanitizer_start_switch_fiber(&call.fake_stack, stack_low, (size_t)((char *)stack_high - (char *)stack_low));
+    apus_call_on_stack(stack_high, make_call, &call);
+    __sanitizer_finish_switch_fiber(call.fake_stack, NULL, NULL);
+}
+
+#else
+
+void apus_context_call(void *stack_low, void *stack_high, void (*function)(void *), void *argument) {
+    (void)stack_low;
+    apus_call_on_stack(stack_high, function, argument);
+}
+
+#endif

@@ -59,27 +59,23 @@ enum System {
         return numbers
     }
 
-    /// Lowers the limit of open descriptors and opens as many as it allows.
-    static func exhaustDescriptors() -> [OwnedDescriptor] {
+    /// From here on no descriptor can be opened: every number is beyond the limit. Returns the limit that was in force.
+    ///
+    /// Opening descriptors until none is left would not do: other threads of the process open and close some too.
+    static func forbidDescriptors() -> UInt64 {
         var limit = rlimit()
         _ = unsafe getrlimit(limitOfDescriptors, &limit)
-        limit.rlim_cur = min(limit.rlim_cur, 256)
+        let before = limit.rlim_cur
+        limit.rlim_cur = 0
         _ = unsafe setrlimit(limitOfDescriptors, &limit)
-        var all: [OwnedDescriptor] = []
-        while true {
-            let number = unsafe open("/dev/null", O_RDONLY | O_CLOEXEC)
-            if number < 0 { return all }
-            all.append(OwnedDescriptor(number))
-        }
+        return UInt64(before)
     }
 
-    /// A descriptor that is closed with its last reference.
-    final class OwnedDescriptor: Sendable {
-        let number: Int32
-
-        init(_ number: Int32) { self.number = number }
-
-        deinit { apus_descriptor_close(number) }
+    static func allowDescriptors(_ count: UInt64) {
+        var limit = rlimit()
+        _ = unsafe getrlimit(limitOfDescriptors, &limit)
+        limit.rlim_cur = rlim_t(count)
+        _ = unsafe setrlimit(limitOfDescriptors, &limit)
     }
 }
 #endif

@@ -15,9 +15,11 @@
 void apus_hazards_enter(const struct apus_hazards *hazards, struct apus_context *context) { (void)hazards, (void)context; }
 void apus_hazards_leave(const struct apus_hazards *hazards, struct apus_context *context) { (void)hazards, (void)context; }
 
+static struct apus_thread thread;
+struct apus_thread *apus_current_thread(void) { return &thread; }
+
 enum { STACK_BYTES = 64 * 1024, CONTEXTS = 5, ROUNDS = 100000 };
 
-static struct apus_thread thread;
 static struct apus_context contexts[CONTEXTS];
 static uint64_t results[CONTEXTS];
 static int failures;
@@ -30,7 +32,7 @@ static void check(int condition, const char *what) {
 }
 
 static void suspend(void) {
-    apus_switch(&thread.current->stack_pointer, thread.own_stack_pointer);
+    apus_context_suspend(&thread, false);
 }
 
 /// Keeps more values alive across the switch than there are callee-saved registers, of both kinds, so that each of those
@@ -140,7 +142,7 @@ static void remember_stack(void *argument) {
 static void test_call_on_stack(void) {
     char *stack = malloc(STACK_BYTES);
     // An end that is not aligned: the function aligns it.
-    apus_call_on_stack(stack + STACK_BYTES - 8, remember_stack, &seen_stack);
+    apus_context_call(stack, stack + STACK_BYTES - 8, remember_stack, &seen_stack);
     check(seen_stack > stack && seen_stack < stack + STACK_BYTES, "the function ran on the other stack");
     char here;
     check(labs((long)((char *)apus_stack_pointer() - &here)) < 4096, "the stack pointer is near a local variable");

@@ -4,7 +4,6 @@
 
 import Apus
 import CApus
-import Synchronization
 
 let blockingScenarios = [
     Scenario("blocking-thousand", count: 1000, run: blockingThousand),
@@ -158,35 +157,36 @@ private func hogs(_ run: Run) {
 }
 
 /// The monitor sleeps while nothing runs. A goroutine that hogs its worker right after that is found all the same,
-/// whatever woke it: here a timer.
+/// whatever woke it: here an event, for which the poller's thread wakes by itself.
 private func hogAfterIdleness(_ run: Run) {
-    go {}.join()
     let stop = Flag()
     let started = Flag()
+    let (near, far) = makeSocketPair(run)
     let others = Channel<Void>(capacity: 0)
-    let sleeper = go {
-        waitUntilMonitorSleeps()
-        // The poller's own time-out makes this runnable; nobody hands a worker out.
-        sleep(for: .milliseconds(50))
-        go { _ = others.receive() }
-        Goroutine.yield()
+    let hog = go {
+        let socket = PolledSocket(run, near)
+        run.checkEqual(socket.receive(run), 7, "the byte")
         started.set()
         while !stop.isSet { apus_spin_hint() }
     }
+    let other = go { _ = others.receive() }
+    waitUntilMonitorSleeps()
+    var byte: UInt8 = 7
+    run.check(unsafe apus_socket_send(far, &byte, 1) == 1, "the byte was not sent")
     while !started.isSet { apus_thread_sleep(1_000_000) }
-    try? others.send(())
+    others.close()
+    other.join()
     makeProgress(run)
     stop.set()
-    sleeper.join()
+    hog.join()
 }
 
 /// The same, after `blocking { }` in which the worker fell idle.
 private func hogAfterBlocking(_ run: Run) {
-    go {}.join()
     let stop = Flag()
     let started = Flag()
     let hog = go {
-        blocking { waitUntilMonitorSleeps(blockingThread: true) }
+        blocking { waitUntilMonitorSleeps() }
         started.set()
         while !stop.isSet { apus_spin_hint() }
     }
@@ -196,23 +196,20 @@ private func hogAfterBlocking(_ run: Run) {
     hog.join()
 }
 
-/// Waits until the monitor has given up watching an idle process. It does so after a second or two, and where it cannot
-/// be seen (other systems than Linux) the wait ends after some.
-private func waitUntilMonitorSleeps(blockingThread: Bool = false) {
-    for _ in 0..<20 {
-        if blockingThread { apus_thread_sleep(250_000_000) } else { sleep(for: .milliseconds(250)) }
-        if monitorSleeps() { return }
+/// Waits, on a thread that does nothing else, until the monitor has given up watching an idle process. Where that cannot
+/// be seen (other systems than Linux) the scenario goes on with a monitor that is awake.
+private func waitUntilMonitorSleeps() {
+    while case let monitor = monitorThread(), let monitor {
+        // It waits in a futex then, and not in a nap of its own.
+        if readFile("/proc/self/task/\(monitor)/wchan").contains("futex") { return }
+        apus_thread_sleep(5_000_000)
     }
 }
 
-/// Whether the thread named "apus monitor" waits in a futex (and not in its own nap).
-private func monitorSleeps() -> Bool {
-    for thread in directoryEntries("/proc/self/task") {
-        guard readFile("/proc/self/task/\(thread)/comm").hasPrefix("apus monitor") else { continue }
-        let call = readFile("/proc/self/task/\(thread)/wchan")
-        return call.contains("futex")
+private func monitorThread() -> String? {
+    directoryEntries("/proc/self/task").first {
+        readFile("/proc/self/task/\($0)/comm").hasPrefix("apus monitor")
     }
-    return false
 }
 
 /// Stuck workers are replaced, come back, and retire, again and again.

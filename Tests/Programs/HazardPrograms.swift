@@ -5,7 +5,6 @@
 
 import Apus
 import CApus
-import Synchronization
 
 let hazardScenarios = [
     Scenario("exclusivity-migration", count: 200, run: exclusivityMigration),
@@ -201,14 +200,14 @@ private func noCurrentTask(_ run: Run) {
     let finished = WaitGroup()
     finished.add(1)
     Task {
-        withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the task is not current in itself") }
+        unsafe withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the task is not current in itself") }
         go {
-            withUnsafeCurrentTask { run.check(unsafe $0 == nil, "a task is current in a goroutine") }
+            unsafe withUnsafeCurrentTask { run.check(unsafe $0 == nil, "a task is current in a goroutine") }
             Goroutine.yield()
-            withUnsafeCurrentTask { run.check(unsafe $0 == nil, "a task is current after a yield") }
+            unsafe withUnsafeCurrentTask { run.check(unsafe $0 == nil, "a task is current after a yield") }
             // A task started here is an ordinary one.
             Task {
-                withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the inner task is not current") }
+                unsafe withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the inner task is not current") }
                 finished.done()
             }
         }
@@ -231,7 +230,7 @@ private func taskBlocksItsThread(_ run: Run) {
             run.checkEqual(apus_thread_identifier(), before, "the task's thread")
             run.checkEqual(Request.name, "task", "the task's name")
         }
-        withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the task is not current any more") }
+        unsafe withUnsafeCurrentTask { run.check(unsafe $0 != nil, "the task is not current any more") }
         finished.done()
     }
     try? channel.send(7)
@@ -244,15 +243,17 @@ private func taskBlocksItsThread(_ run: Run) {
 /// `errno` hold.
 private func errnoMigration(_ run: Run) {
     let migrations = Migrations()
+    let notASocket = apus_poller_open()
+    let (emptySocket, _) = makeSocketPair(run)
     runGoroutines(20) { _ in
         for _ in 0..<run.count {
             var byte: UInt8 = 0
-            let before = unsafe apus_socket_receive(-1, &byte, 1)
+            let before = unsafe apus_socket_receive(notASocket, &byte, 1)
             migrations.yield()
             // Another thread by now, where other goroutines have left other errors.
-            let after = unsafe apus_socket_receive(0x7fff_fff0, &byte, 1)
-            run.checkEqual(before, -9, "the result before the park (EBADF)")
-            run.checkEqual(after, -9, "the result after the park (EBADF)")
+            let after = unsafe apus_socket_receive(emptySocket, &byte, 1)
+            run.checkEqual(before, -88, "the result before the park (ENOTSOCK)")
+            run.checkEqual(after, -11, "the result after the park (EAGAIN)")
             migrations.yield()
             run.checkEqual(apus_socket_open(200), -97, "the result of another call (EAFNOSUPPORT)")
         }
@@ -393,7 +394,7 @@ private func migrations(_ run: Run) {
 }
 
 /// A run in which nothing migrated has shown nothing, where there were threads to migrate to.
-private func checkMigrated(_ run: Run, _ migrations: Migrations) {
+func checkMigrated(_ run: Run, _ migrations: Migrations) {
     let workers = unsafe apus_environment("APUS_WORKERS").flatMap { unsafe Int(String(cString: $0)) } ?? 1
     run.check(workers == 1 || migrations.count > 0, "no goroutine changed its thread")
 }

@@ -4,7 +4,6 @@
 
 import Apus
 import CApus
-import Synchronization
 
 let schedulerScenarios = [
     Scenario("exactly-once", count: 100_000, run: exactlyOnce),
@@ -118,7 +117,7 @@ private func pingPongDoesNotStarve(_ run: Run) {
         reached.add()
     }
     runThreads(2) { _ in
-        for _ in 0..<100 { go { reached.add() }.join() }
+        for _ in 0..<100 { _ = go { reached.add() }.join() }
     }
     run.checkEqual(reached.value, 220, "the number of those that got their turn")
     stop.set()

@@ -6,11 +6,11 @@ import Apus
 import CApus
 
 #if canImport(Glibc)
-public import Glibc
+import Glibc
 #elseif canImport(Musl)
-public import Musl
+import Musl
 #elseif canImport(Darwin)
-public import Darwin
+import Darwin
 #endif
 
 func exitProcess(_ status: Int32) -> Never { exit(status) }
@@ -110,8 +110,14 @@ func waitUntil(_ condition: () -> Bool) {
 
 /// The rounding mode of the floating-point units, as the C library knows it.
 enum Rounding {
-    static var upward: Int32 { Int32(FE_UPWARD) }
-    static var downward: Int32 { Int32(FE_DOWNWARD) }
+    // The C library defines these both as macros and as an enumeration's cases, which Swift cannot tell apart.
+    #if arch(x86_64)
+    static let upward: Int32 = 0x800
+    static let downward: Int32 = 0x400
+    #else
+    static let upward: Int32 = 0x400000
+    static let downward: Int32 = 0x800000
+    #endif
 
     static var current: Int32 {
         @inline(never) get { fegetround() }

@@ -4,7 +4,6 @@
 
 import Apus
 import CApus
-import Synchronization
 
 let threadScenarios = [
     Scenario("threads-channels", count: 2000, run: threadsChannels),
@@ -109,7 +108,7 @@ private func threadsStartAtOnce(_ run: Run) {
     runThreads(run.count) { _ in
         arrived.add()
         while arrived.value < run.count { apus_thread_yield() }
-        go { ran.add() }.join()
+        _ = go { ran.add() }.join()
     }
     run.checkEqual(ran.value, run.count, "the number of goroutines")
 }

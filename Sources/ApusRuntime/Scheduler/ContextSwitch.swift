@@ -20,10 +20,11 @@ extension RecordReference where Record == GoroutineRecord {
 
 /// The first Swift frame of every goroutine.
 private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
+    apus_context_started()
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
     goroutine.endLife()
-    unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil)
+    unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
 }
 
 /// A function of its own, so that the closure and what it captured are released here, while the goroutine still lives:
@@ -36,6 +37,8 @@ private func runBody(_ goroutine: GoroutineReference) {
 
 /// The goroutine has left its stack for good: it may carry the next.
 private let commitEnd: ParkCommit = { goroutine, _ in
-    unsafe StackPool.put(GoroutineReference(goroutine), thread: ThreadReference.current!)
+    let goroutine = unsafe GoroutineReference(goroutine)
+    unsafe apus_context_ended(&goroutine.pointer.pointee.context)
+    StackPool.put(goroutine, thread: ThreadReference.current!)
     return true
 }

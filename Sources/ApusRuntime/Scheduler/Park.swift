@@ -24,12 +24,14 @@ typealias ParkCommit = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRaw
 ///
 /// Returns when the goroutine is resumed, perhaps on another thread: `thread` must not be used afterwards.
 @inline(__always)
-func suspend(_ thread: ThreadReference, commit: ParkCommit, context: UnsafeMutableRawPointer?) {
+func suspend(
+    _ thread: ThreadReference, commit: ParkCommit, context: UnsafeMutableRawPointer?, ends: Bool = false
+) {
     unsafe thread.record.commit = commit
     unsafe thread.record.commitContext = context
     // SAFETY: only a goroutine calls this, so the thread has a current context and its own stack is suspended in
     // `apus_context_resume`.
-    unsafe apus_switch(&thread.record.base.current!.pointee.stack_pointer, thread.record.base.own_stack_pointer)
+    unsafe apus_context_suspend(&thread.pointer.pointee.base, ends)
 }
 
 /// Waits until `ready(waiter)`. `waiter` is what `currentParkable()` returned to the caller.

@@ -68,7 +68,11 @@ struct SchedulerRecord: ~Copyable {
 }
 
 /// What a thread without a worker does.
-enum IdleRole { case poller, sleeper }
+enum IdleRole {
+    case poller, sleeper
+    /// Enough others sleep already: it shall end.
+    case surplus
+}
 
 private let sharedScheduler: Scheduler = makeScheduler()
 
@@ -280,6 +284,8 @@ extension RecordReference where Record == SchedulerRecord {
         worker.record.next = nil
         worker.record.isRunning.store(true, ordering: .relaxed)
         record.idleCount.subtract(1, ordering: .sequentiallyConsistent)
+        // However a worker comes to run again: the monitor must be awake then, or nobody notices when it gets stuck.
+        record.monitor.wakeIfAsleep(self)
         return worker
     }
 
@@ -302,6 +308,8 @@ extension RecordReference where Record == SchedulerRecord {
             record.pollingThread = thread
             return .poller
         }
+        // After a burst of blocking calls most threads are of no use any more.
+        if record.spareThreadCount >= 2 * record.configuration.processors + 4 { return .surplus }
         thread.record.next = record.spareThreads
         record.spareThreads = thread
         record.spareThreadCount += 1
@@ -362,12 +370,10 @@ extension RecordReference where Record == SchedulerRecord {
             thread.record.worker = worker
             return .worker
         }
-        // After a burst of blocking calls most threads are of no use any more.
-        if record.pollingThread != nil, record.spareThreadCount >= 2 * record.configuration.processors + 4 {
-            record.threadCount -= 1
-            return .end
-        }
-        return .role(takeRoleLocked(thread))
+        let role = takeRoleLocked(thread)
+        guard role == .surplus else { return .role(role) }
+        record.threadCount -= 1
+        return .end
     }
 
     // MARK: Standing in for stuck workers

@@ -224,10 +224,14 @@ extension RecordReference where Record == ThreadRecord {
             scheduler.record.searchingCount.subtract(1, ordering: .sequentiallyConsistent)
             // Who pushed a goroutine while we were counted as searching woke nobody. So look once more, now that the
             // count says otherwise.
-            if scheduler.hasQueuedWork, scheduler.reclaimIdle(for: self) {
-                record.isSearching = true
-                scheduler.record.searchingCount.add(1, ordering: .sequentiallyConsistent)
-                return
+            if scheduler.hasQueuedWork {
+                if role == .surplus {
+                    scheduler.wakeWorkerIfNeeded()
+                } else if scheduler.reclaimIdle(for: self) {
+                    record.isSearching = true
+                    scheduler.record.searchingCount.add(1, ordering: .sequentiallyConsistent)
+                    return
+                }
             }
         }
         wait(as: role)
@@ -254,6 +258,9 @@ extension RecordReference where Record == ThreadRecord {
             record.scheduler.waitInPoller(waking: &woken)
             record.scheduler.acceptAssignedWorker(on: self)
             record.scheduler.distribute(woken, to: record.worker)
+        case .surplus:
+            // Without a worker: `findRunnable` goes on with `waitForWorker`, which looks once more.
+            break
         }
     }
 }

@@ -51,7 +51,7 @@ private func callOnLargeStack<Value, Failure: Error>(
             unsafe goroutine.record.context.guard_bytes = StackSlot.guardBytes
         }
         unsafe withUnsafeMutablePointer(to: &call) { call in
-            unsafe apus_call_on_stack(stack.high, callClosure, call)
+            unsafe apus_context_call(stack.low, stack.high, callClosure, call)
         }
         if let goroutine, let outer = unsafe outer {
             unsafe goroutine.record.context.stack_low = outer.stack_low

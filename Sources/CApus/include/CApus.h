@@ -36,6 +36,8 @@ struct apus_context {
     size_t guard_bytes;
     /// Unique for the life of the process; 0 while the record is free.
     uint64_t identifier;
+    /// A sanitizer's own (see sanitizers.h); NULL without one.
+    void *_Nullable sanitizer_state;
 };
 
 /// Addresses of the Swift runtime's thread-local words on one thread; NULL where a word was not found.
@@ -51,6 +53,10 @@ struct apus_thread {
     /// Where the thread's own registers lie while it runs a context.
     void *_Nullable own_stack_pointer;
     struct apus_hazards hazards;
+    // A sanitizer's own (see sanitizers.h): NULL and 0 without one.
+    void *_Nullable sanitizer_state;
+    const void *_Nullable own_stack_low;
+    size_t own_stack_bytes;
 };
 
 /// Prepares `context` so that the first resume calls `entry(argument)` at `stack_high`. `entry` must never return.
@@ -61,11 +67,22 @@ void apus_context_prepare(struct apus_context *_Nonnull context,
 /// Saves and restores the Swift runtime's thread-local words around it.
 void apus_context_resume(struct apus_thread *_Nonnull thread, struct apus_context *_Nonnull context);
 
-/// Leaves the running goroutine: saves its registers on its stack and continues the thread that resumed it.
-/// Returns when the goroutine is resumed, perhaps on another thread.
+/// To be called first on the stack of a new context.
+void apus_context_started(void);
+
+/// Leaves the running context: saves its registers on its stack and continues the thread that resumed it.
+/// Returns when the context is resumed, perhaps on another thread; never when it `ends`.
+void apus_context_suspend(struct apus_thread *_Nonnull thread, bool ends);
+
+/// To be called on the thread's own stack after a context has ended, before it is prepared again.
+void apus_context_ended(struct apus_context *_Nonnull context);
+
+/// The switch itself: saves the registers on the stack, stores where, and continues what was saved at `load`.
 void apus_switch(void *_Nullable *_Nonnull save, void *_Nullable load);
 
-/// Calls `function(argument)` on the stack that ends at `stack_high`, and returns when it does.
+/// Calls `function(argument)` on the stack [stack_low, stack_high), and returns when it does, perhaps on another thread.
+void apus_context_call(void *_Nonnull stack_low, void *_Nonnull stack_high,
+                       void (*_Nonnull function)(void *_Nullable), void *_Nullable argument);
 void apus_call_on_stack(void *_Nonnull stack_high, void (*_Nonnull function)(void *_Nullable), void *_Nullable argument);
 
 /// The address of the caller's frame: how deep the current stack is.
