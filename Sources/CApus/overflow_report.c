@@ -159,7 +159,9 @@ static void report_overflow(const struct apus_context *context, void *signal_con
     append_text(&line, "apus: goroutine ");
     append_number(&line, context->identifier, 10);
     append_text(&line, " overflowed its stack of ");
-    append_number(&line, (uint64_t)(context->stack_high - context->stack_low) / 1024, 10);
+    // The goroutine's record takes the last few hundred bytes of its slot: whole pages are what people are told.
+    uint64_t pages = (uint64_t)(context->stack_high - context->stack_low + 4095) / 4096;
+    append_number(&line, pages * 4, 10);
     append_text(&line, " KiB; start it with go(stackSize:), or wrap the deep call in withStack(atLeast:)");
     write_line(&line);
     write_backtrace(context, signal_context);

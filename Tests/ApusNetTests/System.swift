@@ -44,19 +44,23 @@ enum System {
             + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
     }
 
-    /// The descriptors that this process has open.
-    static func openDescriptors() -> Set<Int32> {
+    /// The sockets that this process has open, as the kernel names them: "socket:[4711]".
+    static func openSockets() -> Set<String> {
         guard let directory = unsafe opendir("/proc/self/fd") else { return [] }
         defer { unsafe closedir(directory) }
-        var numbers: Set<Int32> = []
+        var sockets: Set<String> = []
         while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+            let number = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
                 unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
             }
-            guard let number = Int32(name), unsafe number != dirfd(directory) else { continue }
-            numbers.insert(number)
+            let target = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
+                let count = unsafe readlink("/proc/self/fd/\(number)", text.baseAddress!, text.count - 1)
+                unsafe text[max(0, count)] = 0
+                return unsafe String(cString: text.baseAddress!)
+            }
+            if target.hasPrefix("socket:") { sockets.insert(target) }
         }
-        return numbers
+        return sockets
     }
 
     /// From here on no descriptor can be opened: every number is beyond the limit. Returns the limit that was in force.

@@ -57,8 +57,7 @@ private func blockingThousand(_ run: Run) {
     gate.close()
     group.wait()
     // More than a few spare threads are of no use any more.
-    let workers = unsafe apus_environment("APUS_WORKERS").flatMap { unsafe Int(String(cString: $0)) } ?? 2
-    waitUntil { Cost.threads <= 3 * workers + 10 }
+    waitUntil { Cost.threads <= 3 * Settings.workers + 10 }
     makeProgress(run)
 }
 
@@ -199,17 +198,16 @@ private func hogAfterBlocking(_ run: Run) {
 /// Waits, on a thread that does nothing else, until the monitor has given up watching an idle process. Where that cannot
 /// be seen (other systems than Linux) the scenario goes on with a monitor that is awake.
 private func waitUntilMonitorSleeps() {
-    while case let monitor = monitorThread(), let monitor {
+    #if os(Linux)
+    while true {
+        let monitor = directoryEntries("/proc/self/task").first {
+            readFile("/proc/self/task/\($0)/comm").hasPrefix("apus monitor")
+        }
         // It waits in a futex then, and not in a nap of its own.
-        if readFile("/proc/self/task/\(monitor)/wchan").contains("futex") { return }
+        if let monitor, readFile("/proc/self/task/\(monitor)/wchan").contains("futex") { return }
         apus_thread_sleep(5_000_000)
     }
-}
-
-private func monitorThread() -> String? {
-    directoryEntries("/proc/self/task").first {
-        readFile("/proc/self/task/\($0)/comm").hasPrefix("apus monitor")
-    }
+    #endif
 }
 
 /// Stuck workers are replaced, come back, and retire, again and again.

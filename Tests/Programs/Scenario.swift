@@ -70,6 +70,16 @@ func runScenario(_ arguments: [String]) {
     print("\(scenario.name): ok")
 }
 
+/// The runtime's settings, as the tests gave them.
+enum Settings {
+    static let workers = text("APUS_WORKERS").flatMap { Int($0) } ?? 2
+    static let debug = text("APUS_DEBUG") ?? ""
+
+    private static func text(_ name: String) -> String? {
+        unsafe apus_environment(name).map { unsafe String(cString: $0) }
+    }
+}
+
 func complain(_ text: String) {
     var text = text
     text.withUTF8 { bytes in

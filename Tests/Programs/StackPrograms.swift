@@ -85,7 +85,7 @@ private func stackSize(_ run: Run) {
         run.check(frames > megabytes * 100, "only \(frames) frames on \(megabytes) MiB")
     }
     // Less than the default is the default.
-    go(stackSize: 1) { run.check(useStack(run, bytes: 100 << 10, pattern: 2) {} > 50, "no stack") }.join()
+    go(stackSize: 1) { run.check(useStack(run, bytes: 100 << 10, pattern: 2) {} > 10, "no stack") }.join()
 }
 
 /// Recursion is bounded by memory where each level asks for what it needs.
@@ -133,21 +133,21 @@ private func withStackResults(_ run: Run) {
 
 /// A goroutine parks on a large stack, and on nested ones, and resumes on another thread.
 private func withStackMigration(_ run: Run) {
-    let migrations = Migrations()
-    runGoroutines(20) { index in
-        for round in 0..<run.count {
-            let pattern = UInt64(index * 1000 + round)
-            withStack(atLeast: 1 << 20) {
-                _ = useStack(run, bytes: 100 << 10, pattern: pattern) { migrations.yield() }
-                withStack(atLeast: 2 << 20) {
-                    _ = useStack(run, bytes: 300 << 10, pattern: pattern) { migrations.yield() }
+    untilMigrated(run) { migrations in
+        runGoroutines(20) { index in
+            for round in 0..<run.count {
+                let pattern = UInt64(index * 1000 + round)
+                withStack(atLeast: 1 << 20) {
+                    _ = useStack(run, bytes: 100 << 10, pattern: pattern) { migrations.yield() }
+                    withStack(atLeast: 2 << 20) {
+                        _ = useStack(run, bytes: 300 << 10, pattern: pattern) { migrations.yield() }
+                    }
+                    migrations.yield()
                 }
                 migrations.yield()
             }
-            migrations.yield()
         }
     }
-    checkMigrated(run, migrations)
 }
 
 private func withStackPlainThread(_ run: Run) {

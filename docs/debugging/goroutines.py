@@ -5,9 +5,9 @@
     (gdb) goroutines            every goroutine: where it waits, or which thread runs it
     (gdb) goroutine 17          the stack of one
 
-Only reads memory. Linux on x86-64 only. What it knows of the runtime: struct apus_context (Sources/CApus/include/CApus.h),
-the slots of Sources/ApusRuntime/Stack/StackArena.swift, what switch_x86_64.S saves, and where `life` lies in
-GoroutineRecord (Sources/ApusRuntime/Scheduler/Goroutine.swift).
+Only reads memory. Linux on x86-64 only. What it knows of the runtime: names in struct apus_context
+(Sources/CApus/include/CApus.h), the slots of Sources/ApusRuntime/Stack/StackArena.swift, what switch_x86_64.S saves, and
+how far `life` lies behind the context in GoroutineRecord (Sources/ApusRuntime/Scheduler/Goroutine.swift).
 """
 
 import struct
@@ -17,13 +17,32 @@ import gdb
 SLOT_BYTES = 256 * 1024
 GUARD_BYTES = 64 * 1024
 TOP_BYTES = 4096  # the record lies somewhere in here
-LIFE_OFFSET = 88  # identifier << 1, and a bit for joiners; 0 when the goroutine has ended
+LIFE_DISTANCE = 24  # from the context's end: a link and a closure. Holds identifier << 1 | 0 or 1; 0 after its end
 MISSES_TO_STOP = 4096  # slots are handed out in order; those whose memory was given back have no record
 
 
 def words(address, count):
     memory = gdb.selected_inferior().read_memory(address, 8 * count)
     return struct.unpack(f"<{count}Q", memory.tobytes())
+
+
+class Layout:
+    """Where the members of a goroutine's context lie, in words."""
+
+    def __init__(self):
+        try:
+            context = gdb.lookup_type("struct apus_context")
+        except gdb.error:
+            raise gdb.GdbError("this program has no goroutines, or no debug information about them") from None
+        self.offsets = {field.name: field.bitpos // 64 for field in context.fields()}
+        self.life = (context.sizeof + LIFE_DISTANCE) // 8
+        self.count = self.life + 1
+
+
+def members(context, *names):
+    layout = Layout()
+    values = words(context, layout.count)
+    return [values[layout.offsets[name]] for name in names]
 
 
 def arenas():
@@ -37,18 +56,20 @@ def arenas():
 
 def contexts():
     """(identifier, address) of each goroutine that lives. A context's `stack_high` is its own address: so it is found."""
+    layout = Layout()
+    low_word, high_word = layout.offsets["stack_low"], layout.offsets["stack_high"]
     for low, high in arenas():
         misses = 0
         for base in range(low + -low % SLOT_BYTES, high - SLOT_BYTES + 1, SLOT_BYTES):
             top = base + SLOT_BYTES - TOP_BYTES
             page = words(top, TOP_BYTES // 8)
             misses += 1
-            for index in range(4, len(page) - 12, 8):
-                address = top + 8 * (index - 4)
-                if page[index] == base + GUARD_BYTES and page[index + 1] == address:
+            for index in range(0, len(page) - layout.count, 8):
+                address = top + 8 * index
+                if page[index + low_word] == base + GUARD_BYTES and page[index + high_word] == address:
                     misses = 0
-                    identifier = page[index + 3]
-                    if page[index - 4 + LIFE_OFFSET // 8] >> 1 == identifier:
+                    identifier = page[index + layout.offsets["identifier"]]
+                    if page[index + layout.life] >> 1 == identifier:
                         yield identifier, address
             if misses == MISSES_TO_STOP:
                 break
@@ -67,7 +88,7 @@ def running():
 
 def frames(context):
     """The return addresses on a suspended goroutine's stack: the switch's own, then along the frame pointers."""
-    stack_pointer, _, _, _, low, high = words(context, 6)
+    stack_pointer, low, high = members(context, "stack_pointer", "stack_low", "stack_high")
     pointer, address = words(stack_pointer + 48, 2)
     yield address
     while low <= pointer < high:
@@ -99,7 +120,7 @@ class Goroutines(gdb.Command):
     def invoke(self, argument, from_tty):
         threads = running()
         for identifier, context in sorted(contexts()):
-            low, high = words(context, 6)[4:]
+            low, high = members(context, "stack_low", "stack_high")
             thread = next((number for pointer, number in threads.items() if low <= pointer < high), None)
             if thread is not None:
                 print(f"goroutine {identifier}: running on thread {thread}")
@@ -120,7 +141,7 @@ class OneGoroutine(gdb.Command):
         context = dict(contexts()).get(int(argument))
         if context is None:
             raise gdb.GdbError(f"there is no goroutine {argument}")
-        low, high = words(context, 6)[4:]
+        low, high = members(context, "stack_low", "stack_high")
         for pointer, number in running().items():
             if low <= pointer < high:
                 raise gdb.GdbError(f"goroutine {argument} runs: thread {number}, then bt")

@@ -19,7 +19,6 @@ import Synchronization
 @usableFromInline
 @safe
 struct ChannelCore: ~Copyable {
-    var lock = ThreadLock()
     // Protected by `lock`. At least one of `senders` and `receivers` is empty. Senders wait only while the ring is full,
     // receivers only while it is empty.
     var senders = WaitQueue()
@@ -28,6 +27,7 @@ struct ChannelCore: ~Copyable {
     /// Elements in the ring, and where the oldest one lies.
     var count = 0
     var head = 0
+    var lock = ThreadLock()
     @usableFromInline
     let capacity: Int
     /// Bytes from one element to the next.

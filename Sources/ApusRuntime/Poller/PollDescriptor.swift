@@ -93,6 +93,8 @@ package struct PollDescriptor: Sendable {
     ) -> Bool {
         let waiter = GoroutineReference.currentParkable()
         waiter.record.wokenByEvent = false
+        // Without this, a program that accepts on its main thread before its first goroutine waits for ever.
+        if waiter.record.kind == .thread { Scheduler.shared.startFirstThreadIfNeeded() }
         let isLimited = limit != .distantFuture
         if isLimited {
             unsafe Scheduler.shared.startTimer(

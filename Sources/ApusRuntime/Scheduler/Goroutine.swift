@@ -90,7 +90,7 @@ package struct GoroutineRecord: ~Copyable {
     /// The goroutine moves it to 0 when it ends. If nobody joined, that one exchange is all that joining costs.
     let life = Atomic<UInt64>(0)
     /// Protected by the record's lock of `JoinLocks`.
-    var joiners = WaitQueue()
+    var lastJoiner: UnsafeMutablePointer<WaitNode>?
     /// For a plain thread's record: the thread sleeps on it while it is 0. Unused by goroutines.
     let signal = Atomic<UInt32>(0)
     let kind: Kind
@@ -136,7 +136,8 @@ extension RecordReference where Record == GoroutineRecord {
             return unsafe lock.pointee.unlock()
         }
         unsafe withUnsafeMutablePointer(to: &node) { node in
-            unsafe record.joiners.append(node)
+            unsafe node.pointee.next = record.lastJoiner
+            unsafe record.lastJoiner = node
             unsafe park(waiter, reason: .join, unlocking: lock)
         }
     }
@@ -151,7 +152,10 @@ extension RecordReference where Record == GoroutineRecord {
         let lock = unsafe JoinLocks.lock(for: self)
         unsafe lock.pointee.lock()
         record.life.store(0, ordering: .releasing)
-        record.joiners.drain(succeeded: true, into: &woken)
+        while let node = unsafe record.lastJoiner {
+            unsafe record.lastJoiner = node.pointee.next
+            woken.append(unsafe node.pointee.goroutine)
+        }
         unsafe lock.pointee.unlock()
         ready(woken)
     }

@@ -40,8 +40,8 @@ package struct RecordReference<Record: ~Copyable>: Equatable, @unchecked Sendabl
 
     @inline(__always)
     package var record: Record {
-        _read { yield unsafe pointer.pointee }
-        nonmutating _modify { yield unsafe &pointer.pointee }
+        unsafeAddress { unsafe UnsafePointer(pointer) }
+        nonmutating unsafeMutableAddress { unsafe pointer }
     }
 
     /// Memory for one record, never to be given back. The caller initialises it.

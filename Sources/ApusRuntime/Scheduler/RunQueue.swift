@@ -18,8 +18,9 @@ struct RunQueue: ~Copyable {
     private let tail = Atomic<UInt32>(0)
     /// The goroutine to run next, or 0. Exchanged by the owner and, when all else is empty, by thieves.
     private let runNext = Atomic<UInt>(0)
-    /// Picks in a row that came from `runNext`. The owner's alone.
-    private var runNextStreak = 0
+    /// Picks in a row that came from `runNext`. The owner's alone; atomic because thieves hold the queue as well, and
+    /// so nobody may claim it for changes.
+    private let runNextStreak = Atomic<Int>(0)
     // SAFETY: `capacity` words, alive as long as the queue, which is as long as the process.
     private let ring: UnsafeMutablePointer<Atomic<UInt>>
 
@@ -62,7 +63,7 @@ struct RunQueue: ~Copyable {
     /// When the ring is full, half of it and the goroutine are moved to `overflow`, which the caller puts on the global
     /// queue.
     @inline(__always)
-    mutating func pushNext(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
+    borrowing func pushNext(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
         // Sequentially consistent: see `isEmpty`.
         let previous = runNext.exchange(goroutine.bits, ordering: .sequentiallyConsistent)
         if let kicked = GoroutineReference(bits: previous) {
@@ -72,7 +73,7 @@ struct RunQueue: ~Copyable {
 
     /// Adds a goroutine at the end of the ring.
     @inline(__always)
-    mutating func pushBack(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
+    borrowing func pushBack(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
         let end = tail.load(ordering: .relaxed)
         // Acquiring: pairs with the thieves' compare-exchange, after which the slot is ours to fill again.
         guard end &- head.load(ordering: .acquiring) < capacity else {
@@ -83,7 +84,7 @@ struct RunQueue: ~Copyable {
     }
 
     @inline(never)
-    private mutating func spill(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
+    private borrowing func spill(_ goroutine: GoroutineReference, overflow: inout GoroutineList) {
         while true {
             let start = head.load(ordering: .acquiring)
             let end = tail.load(ordering: .relaxed)
@@ -110,16 +111,17 @@ struct RunQueue: ~Copyable {
 
     /// The goroutine to run, or nil when there is none.
     @inline(__always)
-    mutating func pop() -> GoroutineReference? {
+    borrowing func pop() -> GoroutineReference? {
         let next = runNext.load(ordering: .relaxed)
-        if next != 0, runNextStreak < Self.runNextStreakLimit || ringIsEmpty,
+        let streak = runNextStreak.load(ordering: .relaxed)
+        if next != 0, streak < Self.runNextStreakLimit || ringIsEmpty,
             // Fails when a thief was faster.
             runNext.compareExchange(expected: next, desired: 0, ordering: .acquiring).exchanged
         {
-            runNextStreak += 1
+            runNextStreak.store(streak + 1, ordering: .relaxed)
             return GoroutineReference(bits: next)
         }
-        runNextStreak = 0
+        runNextStreak.store(0, ordering: .relaxed)
         return popRing()
     }
 
@@ -127,7 +129,7 @@ struct RunQueue: ~Copyable {
     private var ringIsEmpty: Bool { head.load(ordering: .relaxed) == tail.load(ordering: .relaxed) }
 
     @inline(__always)
-    private mutating func popRing() -> GoroutineReference? {
+    private borrowing func popRing() -> GoroutineReference? {
         while true {
             let start = head.load(ordering: .acquiring)
             guard start != tail.load(ordering: .relaxed) else { return nil }
@@ -139,7 +141,7 @@ struct RunQueue: ~Copyable {
     }
 
     /// Moves everything into a list: the worker gives up its queue.
-    mutating func drain(into list: inout GoroutineList) {
+    borrowing func drain(into list: inout GoroutineList) {
         if let next = GoroutineReference(bits: runNext.exchange(0, ordering: .acquiring)) {
             list.append(next)
         }
@@ -156,7 +158,7 @@ struct RunQueue: ~Copyable {
     ///
     /// With `.take`, and only when the ring is empty, takes the goroutine that would run next.
     static func steal(
-        from victim: borrowing RunQueue, into thief: inout RunQueue, runNextPolicy: RunNextPolicy
+        from victim: borrowing RunQueue, into thief: borrowing RunQueue, runNextPolicy: RunNextPolicy
     ) -> GoroutineReference? {
         while true {
             let start = victim.head.load(ordering: .acquiring)

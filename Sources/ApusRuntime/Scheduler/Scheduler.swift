@@ -17,16 +17,7 @@ typealias Scheduler = RecordReference<SchedulerRecord>
 
 @safe
 struct SchedulerRecord: ~Copyable {
-    let configuration: Configuration
-    let poller: Poller
-    /// One heap per processor, shared out among the workers, never moved.
-    let timerHeaps: UnsafeMutablePointer<TimerHeapReference>
-    // Read on every wake, written when a worker falls asleep or wakes up.
-    let idleCount = Atomic<Int>(0)
-    let searchingCount = Atomic<Int>(0)
-
-    var lock = ThreadLock()
-    // Protected by `lock` from here to the next comment. The atomics are written under it and read without.
+    // Protected by `lock`, as far as it. The atomics are written under it and read without.
     var globalQueue = GoroutineList()
     let globalCount = Atomic<Int>(0)
     var idleWorkers: WorkerReference?
@@ -46,6 +37,16 @@ struct SchedulerRecord: ~Copyable {
     var threadCount = 0
     /// The system refused a thread: the monitor tries again.
     let threadIsMissing = Atomic<Bool>(false)
+
+    var lock = ThreadLock()
+
+    let configuration: Configuration
+    let poller: Poller
+    /// One heap per processor, shared out among the workers, never moved.
+    let timerHeaps: UnsafeMutablePointer<TimerHeapReference>
+    // Read on every wake, written when a worker falls asleep or wakes up.
+    let idleCount = Atomic<Int>(0)
+    let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
     let monitor = MonitorState()

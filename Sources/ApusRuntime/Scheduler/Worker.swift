@@ -14,7 +14,7 @@ typealias WorkerReference = RecordReference<WorkerRecord>
 struct WorkerRecord: ~Copyable {
     let index: Int
     /// Owner's side: the thread that holds the worker. Thieves' side: anyone.
-    var queue: RunQueue
+    let queue: RunQueue
     /// Counts the goroutines that were resumed. Written by the holder, watched by the monitor.
     let tick = Atomic<UInt32>(0)
     /// Whether a thread holds the worker to run goroutines. Written under the scheduler's lock, watched by the monitor.
@@ -194,7 +194,7 @@ extension RecordReference where Record == ThreadRecord {
                 apus_thread_sleep(3_000)
             }
         }
-        return RunQueue.steal(from: victim.record.queue, into: &worker.record.queue, runNextPolicy: policy)
+        return RunQueue.steal(from: victim.record.queue, into: worker.record.queue, runNextPolicy: policy)
     }
 
     /// Found work while searching: there may be more, so another worker is woken to search in this one's place.

@@ -82,10 +82,11 @@ private struct LargeStack {
 
     @safe
     private struct Pool: ~Copyable {
-        var lock = ThreadLock()
+        // Protected by `lock`.
         /// Free stacks by size. The address of the next lies in the last word of each.
         var first = unsafe [UnsafeMutableRawPointer?](repeating: nil, count: LargeStack.classCount)
         var count = [Int](repeating: 0, count: LargeStack.classCount)
+        var lock = ThreadLock()
     }
 
     // SAFETY: allocated once and never freed; every access is under `lock`.

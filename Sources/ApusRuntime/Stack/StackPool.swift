@@ -33,7 +33,6 @@ struct StackCache: ~Copyable {
 
 enum StackPool {
     struct State: ~Copyable {
-        var lock = ThreadLock()
         // Protected by `lock`.
         var arena = StackArena()
         /// Stacks whose pages are in memory; the last one put is the warmest and the next one taken.
@@ -43,6 +42,7 @@ enum StackPool {
         /// The least that `warm` held since the last trimming: that many were not needed.
         var leastWarm = 0
         var statistics = StackStatistics()
+        var lock = ThreadLock()
 
         init() {}
     }

@@ -73,10 +73,10 @@ public struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
 
 @safe
 struct MutexCore: ~Copyable {
-    private let word = Atomic<UInt32>(0)
-    private var lock = ThreadLock()
     // Protected by `lock`.
     private var waiters = WaitQueue()
+    private var lock = ThreadLock()
+    private let word = Atomic<UInt32>(0)
 
     private static var locked: UInt32 { 1 }
     private static var waiting: UInt32 { 2 }
@@ -141,7 +141,7 @@ struct MutexCore: ~Copyable {
             }
             if node.succeeded {
                 // Handed over: `locked` is still set, and is ours. Back to normal if we are the last or were quick.
-                unsafe core.pointee.leaveStarvation(waitsSince: waitsSince!, patience: patience)
+                unsafe leaveStarvation(core, waitsSince: waitsSince!)
                 return
             }
         }
@@ -158,11 +158,11 @@ struct MutexCore: ~Copyable {
         }
     }
 
-    private mutating func leaveStarvation(waitsSince: Int64, patience: Int64) {
-        lock.lock()
-        defer { lock.unlock() }
-        if waiters.isEmpty || MonotonicTime.now.nanoseconds - waitsSince < patience {
-            word.bitwiseAnd(~Self.starving, ordering: .relaxed)
+    private static func leaveStarvation(_ core: UnsafeMutablePointer<MutexCore>, waitsSince: Int64) {
+        unsafe core.pointee.lock.lock()
+        defer { unsafe core.pointee.lock.unlock() }
+        if unsafe core.pointee.waiters.isEmpty || MonotonicTime.now.nanoseconds - waitsSince < patience {
+            unsafe core.pointee.word.bitwiseAnd(~starving, ordering: .relaxed)
         }
     }
 

@@ -11,9 +11,9 @@ package struct ParkedWaiters: ~Copyable, Sendable {
     nonisolated(unsafe) private let core: UnsafeMutablePointer<Core>
 
     private struct Core: ~Copyable {
-        var lock = ThreadLock()
         // Protected by `lock`.
         var waiters = WaitQueue()
+        var lock = ThreadLock()
     }
 
     package init() {

@@ -17,10 +17,10 @@ public final class WaitGroup: Sendable {
     nonisolated(unsafe) private let core: UnsafeMutablePointer<Core>
 
     private struct Core: ~Copyable {
-        let count = Atomic<Int>(0)
-        var lock = ThreadLock()
         // Protected by `lock`. Empty while the count is zero.
         var waiters = WaitQueue()
+        var lock = ThreadLock()
+        let count = Atomic<Int>(0)
     }
 
     /// Creates a group whose count is zero.

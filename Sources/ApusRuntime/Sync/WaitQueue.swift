@@ -9,7 +9,8 @@
 @usableFromInline
 package struct WaitNode {
     let goroutine: GoroutineReference
-    fileprivate var next: UnsafeMutablePointer<WaitNode>?
+    /// Link of the list that holds the node.
+    var next: UnsafeMutablePointer<WaitNode>?
     fileprivate var previous: UnsafeMutablePointer<WaitNode>?
     /// Whether a queue holds the node. Protected by the queue's lock.
     var isQueued = false

@@ -41,12 +41,12 @@ typealias TimerHeapReference = RecordReference<TimerHeap>
 
 @safe
 struct TimerHeap: ~Copyable {
-    private var lock = ThreadLock()
-    // Protected by `lock`: a 4-ary heap, as Go's, shallower than a binary one and kinder to caches.
+    // Protected by `lock`, like every method that follows: a 4-ary heap, as Go's, shallower than a binary one and kinder to caches.
     // SAFETY: `count` entries are initialised of `capacity`. Every node in it lives, being type-stable.
     private var entries: UnsafeMutablePointer<Entry>
     private var count = 0
     private var capacity = 64
+    fileprivate var lock = ThreadLock()
     /// When the earliest timer is due; `Int64.max` for never. Written under the lock, read by every worker.
     let earliest = Atomic<Int64>(.max)
 
@@ -64,8 +64,6 @@ struct TimerHeap: ~Copyable {
 
     /// Puts an idle node in. True when it is now the earliest of this heap.
     fileprivate mutating func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: Int64) -> Bool {
-        lock.lock()
-        defer { lock.unlock() }
         if count == capacity { grow() }
         unsafe node.pointee.state.store(TimerNode.waiting, ordering: .relaxed)
         count += 1
@@ -76,8 +74,6 @@ struct TimerHeap: ~Copyable {
 
     /// Takes a waiting node out. False when it is not waiting any more.
     fileprivate mutating func remove(_ node: UnsafeMutablePointer<TimerNode>) -> Bool {
-        lock.lock()
-        defer { lock.unlock() }
         guard unsafe node.pointee.state.load(ordering: .relaxed) == TimerNode.waiting else { return false }
         unsafe removeEntry(at: node.pointee.position)
         unsafe node.pointee.state.store(TimerNode.idle, ordering: .relaxed)
@@ -87,8 +83,6 @@ struct TimerHeap: ~Copyable {
 
     /// Takes one expired node out, as firing.
     fileprivate mutating func popExpired(now: Int64) -> UnsafeMutablePointer<TimerNode>? {
-        lock.lock()
-        defer { lock.unlock() }
         guard count > 0, unsafe entries[0].when <= now else { return nil }
         let node = unsafe entries[0].node
         removeEntry(at: 0)
@@ -167,6 +161,26 @@ extension RecordReference where Record == TimerHeap {
         return unsafe TimerHeapReference(memory)
     }
 
+    /// Calls a function with the heap while no other thread can. (The lock is taken before the access to the heap begins:
+    /// a mutating method that took it itself would claim the heap for longer than it may.)
+    private func withLock<Result>(_ body: (inout TimerHeap) -> Result) -> Result {
+        unsafe pointer.pointee.lock.lock()
+        defer { unsafe pointer.pointee.lock.unlock() }
+        return body(&record)
+    }
+
+    fileprivate func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: Int64) -> Bool {
+        withLock { unsafe $0.insert(node, at: when) }
+    }
+
+    fileprivate func remove(_ node: UnsafeMutablePointer<TimerNode>) -> Bool {
+        withLock { unsafe $0.remove(node) }
+    }
+
+    private func popExpired(now: Int64) -> UnsafeMutablePointer<TimerNode>? {
+        unsafe withLock { unsafe $0.popExpired(now: now) }
+    }
+
     /// Runs every timer of this heap whose time has come. True when there was one.
     @inline(__always)
     @discardableResult
@@ -180,7 +194,7 @@ extension RecordReference where Record == TimerHeap {
         let now = MonotonicTime.now.nanoseconds
         guard record.earliest.load(ordering: .relaxed) <= now else { return false }
         var ranAny = false
-        while let node = unsafe record.popExpired(now: now) {
+        while let node = unsafe popExpired(now: now) {
             unsafe node.pointee.function!(node.pointee.context!, node.pointee.argument)
             // Releasing: the owner may go on, and reuse the node, as soon as it sees this.
             unsafe node.pointee.state.store(TimerNode.idle, ordering: .releasing)
@@ -209,7 +223,7 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe node.pointee.context = context
         unsafe node.pointee.argument = argument
         unsafe node.pointee.heap = heap
-        if unsafe heap.record.insert(node, at: when.nanoseconds) {
+        if unsafe heap.insert(node, at: when.nanoseconds) {
             timerBecameEarliest(when)
         }
     }
@@ -217,7 +231,7 @@ extension RecordReference where Record == SchedulerRecord {
     /// Stops a timer of the caller's. Afterwards it is idle: its function has run, or will not.
     func stopTimer(_ node: UnsafeMutablePointer<TimerNode>) {
         guard unsafe node.pointee.state.load(ordering: .acquiring) != TimerNode.idle,
-            unsafe !node.pointee.heap!.record.remove(node)
+            unsafe !node.pointee.heap!.remove(node)
         else { return }
         // It fires at this moment, on another worker: its function is short.
         var spins = 0

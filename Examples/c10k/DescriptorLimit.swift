@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every connection is an open file, in this process and in the server's. Systems allow 1,024 or even 256 at first.
+
+import Foundation
+
+struct DescriptorLimit: Error, CustomStringConvertible {
+    let connections: Int
+    let needed: Int
+    let allowed: Int
+
+    /// What else is open: standard streams, pipes, listeners, the poller. Generous.
+    private static let reserve = 64
+
+    /// Raises this process's limit as far as needed; the server, its child, inherits it.
+    static func raise(forConnections connections: Int) throws(DescriptorLimit) {
+        let needed = connections + reserve
+        var limit = rlimit()
+        unsafe getrlimit(openFiles, &limit)
+        guard limit.rlim_cur < rlim_t(needed) else { return }
+        let allowed = Int(clamping: limit.rlim_max)
+        limit.rlim_cur = rlim_t(needed)
+        // macOS has a limit of its own (kern.maxfilesperproc) below an "unlimited" one.
+        guard needed <= allowed, unsafe setrlimit(openFiles, &limit) == 0 else {
+            throw DescriptorLimit(connections: connections, needed: needed, allowed: allowed)
+        }
+    }
+
+    #if canImport(Glibc)
+    private static let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    private static let openFiles = RLIMIT_NOFILE
+    #endif
+
+    var description: String {
+        """
+        \(connections.grouped) connections need \(needed.grouped) open files in one process, and the system allows \
+        \(allowed.grouped).
+        Take fewer (--connections \(max(1, allowed - Self.reserve))), or raise the limit and try again:
+          in this shell, as root    ulimit -n \(needed)
+          for every login           *  -  nofile  \(needed)      in /etc/security/limits.conf
+          for a systemd service     LimitNOFILE=\(needed)        in its [Service] section
+        """
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Workers that are stuck, and the monitor that lets others take their place.
+
+import Testing
+
+@Suite("Monitor")
+struct MonitorTests {
+    @Test("Ten goroutines in calls that block and one that spins: the others go on", arguments: workerCounts)
+    func hogs(workers: Int) throws {
+        try expectScenario("hogs", workers: workers)
+        try expectScenario("hogs", workers: workers, debug: "queue=2,migrate=1")
+    }
+
+    @Test("It wakes up for a worker that did so by itself", arguments: workerCounts)
+    func hogAfterIdleness(workers: Int) throws {
+        try expectScenario("hog-after-idleness", workers: workers)
+        try expectScenario("hog-after-blocking", workers: workers)
+    }
+
+    @Test("Stuck workers come back and retire", arguments: workerCounts)
+    func comeAndGo(workers: Int) throws {
+        try expectScenario("hogs-come-and-go", workers: workers)
+        try expectScenario("hogs-come-and-go", workers: workers, debug: "queue=2")
+    }
+}
