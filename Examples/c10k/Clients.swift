@@ -22,6 +22,7 @@ final class Clients: Sendable {
 
     /// More at once could overflow the queue of a listener, which holds 128 connections on some systems.
     private static let openingAtOnce = 100
+    private static let failuresToGiveUp = 100
     /// How long an answer may take: a server that hangs must not hang us.
     private static let patience = Duration.seconds(20)
 
@@ -36,6 +37,10 @@ final class Clients: Sendable {
             // A channel with room for so many elements is a semaphore: sending takes a place, receiving gives it back.
             let openings = Channel<Void>(capacity: Self.openingAtOnce)
             for index in 0..<count {
+                // Where nothing answers any more, waiting for one after the other would take hours.
+                guard tally.counts.notOpened < Self.failuresToGiveUp else {
+                    return tally.notOpened(ClientError.notTried, count: count - index)
+                }
                 try? openings.send(())
                 go { self.run(index, address: addresses[index % addresses.count], openings: openings) }
             }

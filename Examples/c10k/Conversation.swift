@@ -16,7 +16,7 @@ struct Conversation {
         message = (0..<messageSize).map { UInt8(truncatingIfNeeded: (id + $0) &* 0x9e37_79b1 >> 13) }
         answer = [UInt8](repeating: 0, count: messageSize)
         self.patience = patience
-        connection = try TCPConnection(to: address)
+        connection = try TCPConnection(to: address, timeout: patience)
         try exchange()
     }
 
@@ -24,9 +24,9 @@ struct Conversation {
     mutating func exchange() throws {
         // Different from time to time: an answer to an earlier message would be noticed.
         message[0] &+= 1
-        try connection.write(message)
-        try connection.readExactly(into: &answer)
-        guard answer == message else { throw WrongAnswer() }
+        try connection.write(message, timeout: patience)
+        try connection.readExactly(into: &answer, timeout: patience)
+        guard answer == message else { throw ClientError.wrongAnswer }
     }
 
     func close() {
@@ -34,6 +34,15 @@ struct Conversation {
     }
 }
 
-struct WrongAnswer: Error, CustomStringConvertible {
-    var description: String { "read: not what was written" }
+/// What can go wrong besides the network.
+enum ClientError: Error, CustomStringConvertible {
+    case wrongAnswer
+    case notTried
+
+    var description: String {
+        switch self {
+        case .wrongAnswer: "read: not what was written"
+        case .notTried: "connect: not tried, after so many failures"
+        }
+    }
 }

@@ -33,13 +33,15 @@ struct DescriptorLimit: Error, CustomStringConvertible {
     #endif
 
     var description: String {
-        """
-        \(connections.grouped) connections need \(needed.grouped) open files in one process, and the system allows \
-        \(allowed.grouped).
-        Take fewer (--connections \(max(1, allowed - Self.reserve))), or raise the limit and try again:
-          in this shell, as root    ulimit -n \(needed)
-          for every login           *  -  nofile  \(needed)      in /etc/security/limits.conf
-          for a systemd service     LimitNOFILE=\(needed)        in its [Service] section
-        """
+        let possible = allowed - Self.reserve
+        let advice = possible > 0 ? "Take fewer (--connections \(possible)), or raise the limit" : "Raise the limit"
+        return """
+            \(connections.grouped) connections need \(needed.grouped) open files in one process, and the system allows \
+            \(allowed.grouped).
+            \(advice) and try again:
+              in this shell, as root    ulimit -n \(needed)
+              for every login           *  -  nofile  \(needed)      in /etc/security/limits.conf
+              for a systemd service     LimitNOFILE=\(needed)        in its [Service] section
+            """
     }
 }

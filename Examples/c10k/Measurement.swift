@@ -37,10 +37,14 @@ struct Measurement {
             try beIdle(usageBefore)
             try beBusy(duration)
             try finish()
+            report.isComplete = true
             return nil
         } catch {
             countConnections()
-            if case .serverDied = error { report.connectionsHeld = 0 }
+            if case .serverDied(let cause) = error {
+                report.connectionsHeld = 0
+                report.errors["server: \(cause)"] = 1
+            }
             return error
         }
     }

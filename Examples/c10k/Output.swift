@@ -10,7 +10,7 @@ enum StandardOutput {
         do {
             try FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
         } catch {
-            throw OutputError(path: "standard output", error: error)
+            throw OutputError(path: "standard output", reason: error.localizedDescription)
         }
     }
 }
@@ -30,7 +30,7 @@ struct OutputFile {
     init(path: String) throws {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else {
-            throw OutputError(path: path, error: POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO))
+            throw OutputError(path: path, reason: unsafe String(cString: strerror(errno)))
         }
         self.path = path
         handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
@@ -43,14 +43,14 @@ struct OutputFile {
             try handle.write(contentsOf: data)
             try handle.close()
         } catch {
-            throw OutputError(path: path, error: error)
+            throw OutputError(path: path, reason: error.localizedDescription)
         }
     }
 }
 
 struct OutputError: Error, CustomStringConvertible {
     let path: String
-    let error: any Error
+    let reason: String
 
-    var description: String { "cannot write \(path): \(error.localizedDescription)" }
+    var description: String { "cannot write \(path): \(reason)" }
 }

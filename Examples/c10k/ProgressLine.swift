@@ -7,22 +7,22 @@ import Foundation
 
 struct ProgressLine {
     private let isTerminal = isatty(STDERR_FILENO) == 1
-    private var lastShown: ContinuousClock.Instant?
-    private var isOnScreen = false
+    private var lastText = ""
+    private var lastTime: ContinuousClock.Instant?
 
     mutating func show(_ text: String) {
         let now = ContinuousClock.now
-        if let lastShown, now - lastShown < (isTerminal ? .milliseconds(100) : .seconds(1)) { return }
-        lastShown = now
+        guard text != lastText else { return }
+        if let lastTime, now - lastTime < (isTerminal ? .milliseconds(100) : .seconds(1)) { return }
+        lastText = text
+        lastTime = now
         // Back to the line's start, and what is left of a longer one erased.
         StandardError.write(isTerminal ? "\r\(text)\u{1b}[K" : text + "\n")
-        isOnScreen = isTerminal
     }
 
-    /// Makes room for what comes next.
+    /// Takes the line away, for what comes next.
     mutating func clear() {
-        if isOnScreen { StandardError.write("\r\u{1b}[K") }
-        isOnScreen = false
-        lastShown = nil
+        if isTerminal, lastTime != nil { StandardError.write("\r\u{1b}[K") }
+        lastTime = nil
     }
 }

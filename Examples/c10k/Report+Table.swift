@@ -14,9 +14,9 @@ extension Report {
                 serverMemoryPerConnectionBytes.map { ($0 / 1024).rounded(to: 1) + " KiB" }
             ),
             ("requests per second", requestsPerSecond.map { Int($0).grouped }),
-            ("latency, median", latencyP50Microseconds.map(Self.time)),
-            ("latency, 99 %", latencyP99Microseconds.map(Self.time)),
-            ("latency, 99.9 %", latencyP999Microseconds.map(Self.time)),
+            ("latency p50", latencyP50Microseconds.map(Self.time)),
+            ("latency p99", latencyP99Microseconds.map(Self.time)),
+            ("latency p99.9", latencyP999Microseconds.map(Self.time)),
             ("server CPU per request", serverCpu),
         ]
         rows += errors.sorted { $0.value > $1.value }.map { ("error", "\($0.value.grouped) x \($0.key)") }

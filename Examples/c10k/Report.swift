@@ -6,6 +6,8 @@ import Foundation
 
 /// What was not measured is nil: the run ended before, or the system does not tell.
 struct Report: Encodable {
+    /// False when the run was interrupted, or the server ended.
+    var isComplete = false
     var connections: Int
     var connectionsHeld = 0
     var messageBytes: Int
@@ -44,7 +46,7 @@ struct Report: Encodable {
         serverUserCpuPerRequestMicroseconds = user.microseconds / Double(latencies.count)
     }
 
-    var isClean: Bool { errors.isEmpty && connectionsHeld == connections }
+    var isClean: Bool { isComplete && errors.isEmpty && connectionsHeld == connections }
 
     var json: Data {
         get throws {

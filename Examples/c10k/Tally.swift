@@ -31,17 +31,19 @@ final class Tally: Sendable {
         state.withLock { $0.closed += 1 }
     }
 
-    func notOpened(_ error: any Error) {
+    func notOpened(_ error: any Error, count: Int = 1) {
+        let kind = Self.kind(of: error)
         state.withLock {
-            $0.notOpened += 1
-            $0.errors[Self.kind(of: error), default: 0] += 1
+            $0.notOpened += count
+            $0.errors[kind, default: 0] += count
         }
     }
 
     func lost(_ error: any Error) {
+        let kind = Self.kind(of: error)
         state.withLock {
             $0.lost += 1
-            $0.errors[Self.kind(of: error), default: 0] += 1
+            $0.errors[kind, default: 0] += 1
         }
     }
 

@@ -13,10 +13,16 @@ internal import CApus
 /// ```swift
 /// do {
 ///     _ = try TCPConnection(to: SocketAddress("127.0.0.1:9")!)
-/// } catch where error.code == .connectionRefused {
-///     print(error)    // connect to 127.0.0.1:9: connection refused (ECONNREFUSED 111)
+/// } catch {
+///     switch error.code {
+///     case .connectionRefused: print(error)    // connect to 127.0.0.1:9: connection refused (ECONNREFUSED 111)
+///     default: throw error
+///     }
 /// }
 /// ```
+///
+/// Decide inside the `catch`, as above: in functions that throw any error, `catch where error.code == …` crashes the
+/// compiler of Swift 6.3 (https://github.com/swiftlang/swift/issues/89577).
 public struct NetError: Error, Hashable, Sendable {
     /// What went wrong, in terms that are the same on every system.
     public struct Code: Hashable, Sendable {

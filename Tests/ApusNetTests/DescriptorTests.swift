@@ -140,6 +140,21 @@ import Testing
     }
 
     #if os(Linux)
+    /// What the poller cannot watch is closed: nobody else knows its number.
+    @Test func closesWhatCannotBeWatched() async {
+        await #expect(processExitsWith: .success) {
+            let number = System.openFile("/proc/self/status")
+            try #require(number >= 0)
+            do throws(Descriptor.Failure) {
+                _ = try Descriptor(OwnedFileDescriptor(number))
+                Issue.record("a regular file can be watched")
+            } catch {
+                #expect(error == .system(errno: EPERM))
+            }
+            #expect(!System.describe(number).hasSuffix("/status"))
+        }
+    }
+
     @Test func stopsWhenADescriptorIsClosedBehindItsBack() async {
         let result = await #expect(processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]) {
             let pair = try ConnectionPair()

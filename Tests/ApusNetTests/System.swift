@@ -53,14 +53,24 @@ enum System {
             let number = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
                 unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
             }
-            let target = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
-                let count = unsafe readlink("/proc/self/fd/\(number)", text.baseAddress!, text.count - 1)
-                unsafe text[max(0, count)] = 0
-                return unsafe String(cString: text.baseAddress!)
-            }
+            guard let number = Int32(number) else { continue }
+            let target = describe(number)
             if target.hasPrefix("socket:") { sockets.insert(target) }
         }
         return sockets
+    }
+
+    /// What a descriptor of this process is, as the kernel names it; empty when it is not open.
+    static func describe(_ descriptor: Int32) -> String {
+        unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { text in
+            let count = unsafe readlink("/proc/self/fd/\(descriptor)", text.baseAddress!, text.count - 1)
+            unsafe text[max(0, count)] = 0
+            return unsafe String(cString: text.baseAddress!)
+        }
+    }
+
+    static func openFile(_ path: String) -> Int32 {
+        unsafe open(path, O_RDONLY | O_CLOEXEC)
     }
 
     /// From here on no descriptor can be opened: every number is beyond the limit. Returns the limit that was in force.

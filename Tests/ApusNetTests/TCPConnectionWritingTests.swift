@@ -131,7 +131,8 @@ import Testing
                 }
                 #expect(writing.join()?.code == .timedOut)
                 let used = System.processorTime() - before
-                #expect(used < .milliseconds(250), "\(used) of processor time to wait 500 ms; peer ended: \(peerHasEnded)")
+                #expect(
+                    used < .milliseconds(250), "\(used) of processor time to wait 500 ms; peer ended: \(peerHasEnded)")
             }
         }
     }

@@ -8,6 +8,7 @@ import CApus
 let channelScenarios = [
     Scenario("channel-stress", count: 4000, run: channelStress),
     Scenario("channel-order", count: 4000, run: channelOrder),
+    Scenario("channel-waiters-in-order", count: 100, run: waitersInOrder),
     Scenario("channel-try", count: 4000, run: channelTry),
     Scenario("channel-close-storm", count: 300, run: channelCloseStorm),
     Scenario("channel-leftovers", count: 300, run: channelLeftovers),
@@ -277,4 +278,37 @@ private func semaphore(_ run: Run) {
         inside.add(-1)
         _ = places.receive()
     }
+}
+
+/// With one worker: goroutines come to wait one after the other, and are served in that order, senders and receivers.
+private func waitersInOrder(_ run: Run) {
+    go {
+        for _ in 0..<run.count {
+            let receiving = Channel<Int>(capacity: 0)
+            let served = Channel<(waiter: Int, element: Int)>(capacity: 100)
+            let group = WaitGroup()
+            for waiter in 0..<10 {
+                group.go {
+                    let element = receiving.receive() ?? -1
+                    try? served.send((waiter, element))
+                }
+                // Until it waits: there is nobody else to run.
+                Goroutine.yield()
+            }
+            for number in 0..<10 { try? receiving.send(number) }
+            group.wait()
+            served.close()
+            for (waiter, element) in served {
+                run.checkEqual(element, waiter, "the element of receiver \(waiter)")
+            }
+
+            let sending = Channel<Int>(capacity: 2)
+            for sender in 0..<10 {
+                group.go { try? sending.send(sender) }
+                Goroutine.yield()
+            }
+            for number in 0..<10 { run.checkEqual(sending.receive() ?? -1, number, "the next sender's element") }
+            group.wait()
+        }
+    }.join()
 }

@@ -63,7 +63,7 @@ struct TimerHeap: ~Copyable {
     }
 
     /// Puts an idle node in. True when it is now the earliest of this heap.
-    fileprivate mutating func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: Int64) -> Bool {
+    mutating func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: Int64) -> Bool {
         if count == capacity { grow() }
         unsafe node.pointee.state.store(TimerNode.waiting, ordering: .relaxed)
         count += 1
@@ -73,7 +73,7 @@ struct TimerHeap: ~Copyable {
     }
 
     /// Takes a waiting node out. False when it is not waiting any more.
-    fileprivate mutating func remove(_ node: UnsafeMutablePointer<TimerNode>) -> Bool {
+    mutating func remove(_ node: UnsafeMutablePointer<TimerNode>) -> Bool {
         guard unsafe node.pointee.state.load(ordering: .relaxed) == TimerNode.waiting else { return false }
         unsafe removeEntry(at: node.pointee.position)
         unsafe node.pointee.state.store(TimerNode.idle, ordering: .relaxed)
@@ -82,7 +82,7 @@ struct TimerHeap: ~Copyable {
     }
 
     /// Takes one expired node out, as firing.
-    fileprivate mutating func popExpired(now: Int64) -> UnsafeMutablePointer<TimerNode>? {
+    mutating func popExpired(now: Int64) -> UnsafeMutablePointer<TimerNode>? {
         guard count > 0, unsafe entries[0].when <= now else { return nil }
         let node = unsafe entries[0].node
         removeEntry(at: 0)

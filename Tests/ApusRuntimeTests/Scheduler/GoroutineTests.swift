@@ -55,7 +55,7 @@ struct GoroutineTests {
         }
         // Again, and by others.
         #expect(throws: Refusal(reason: 3)) { try handle.join() }
-        go { #expect(throws: Refusal(reason: 3)) { try handle.join() } }.join()
+        go { _ = #expect(throws: Refusal(reason: 3)) { try handle.join() } }.join()
     }
 
     @Test("A handle that nobody joins")

@@ -128,7 +128,7 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
             for _ in 0..<5 {
                 let candidate = directory.appendingPathComponent("apus-test-programs")
                 var isDirectory: ObjCBool = false
-                if FileManager.default.fileExists(atPath: candidate.path, isDirectory: &isDirectory),
+                if unsafe FileManager.default.fileExists(atPath: candidate.path, isDirectory: &isDirectory),
                     !isDirectory.boolValue
                 {
                     return candidate

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CApus
+import Foundation
+import Testing
+
+@testable import ApusRuntime
+
+@Suite("PollDescriptor")
+struct PollDescriptorTests {
+    /// Two connected sockets, one of which is watched.
+    private final class Pair: Sendable {
+        let near: Int32
+        let far: Int32
+        let poll: PollDescriptor
+
+        init() throws {
+            var pair: [Int32] = [-1, -1]
+            #if os(Linux)
+            let type = Int32(SOCK_STREAM.rawValue)
+            #else
+            let type = SOCK_STREAM
+            #endif
+            try #require(unsafe socketpair(AF_UNIX, type, 0, &pair) == 0)
+            for descriptor in pair { try #require(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0) }
+            near = pair[0]
+            far = pair[1]
+            poll = try PollDescriptor.open(fileDescriptor: near)
+        }
+
+        func close() {
+            poll.evict()
+            poll.free()
+            apus_descriptor_close(near)
+            apus_descriptor_close(far)
+        }
+
+        /// Makes the watched side readable.
+        func write(_ count: Int = 1) {
+            let bytes = [UInt8](repeating: 1, count: count)
+            let written = unsafe apus_socket_send(far, bytes, count)
+            #expect(written == Int64(count))
+        }
+
+        /// Reads all there is; nil when there is nothing.
+        func read() -> Int? {
+            var bytes = [UInt8](repeating: 0, count: 65536)
+            let count = unsafe apus_socket_receive(near, &bytes, bytes.count)
+            return count >= 0 ? Int(count) : nil
+        }
+
+        /// Fills the watched side's buffer until it is not writable.
+        func fill() {
+            let bytes = [UInt8](repeating: 2, count: 65536)
+            while unsafe apus_socket_send(near, bytes, bytes.count) > 0 {}
+        }
+
+        /// The wait that takes note of the readiness that every descriptor starts with.
+        func takeFirst(_ direction: PollDescriptor.Direction) {
+            #expect(poll.wait(direction, deadline: .distantFuture) == .ready)
+        }
+    }
+
+    @Test("A new descriptor counts as ready, once, in both directions")
+    func new() throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        pair.takeFirst(.read)
+        pair.takeFirst(.write)
+        #expect(pair.poll.wait(.read, deadline: .now) == .deadlineExceeded)
+    }
+
+    @Test("Waiting ends with the event, on a goroutine and on a thread", arguments: [true, false])
+    func readiness(onGoroutine: Bool) throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        let body: @Sendable () -> Void = {
+            pair.takeFirst(.read)
+            for _ in 0..<50 {
+                #expect(pair.read() == nil)
+                let writer = go { pair.write() }
+                #expect(pair.poll.wait(.read, deadline: .distantFuture) == .ready)
+                #expect(pair.read() == 1)
+                writer.join()
+            }
+        }
+        if onGoroutine { go(body).join() } else { body() }
+    }
+
+    @Test("Readiness that nobody waited for is kept")
+    func keptReadiness() throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        pair.takeFirst(.read)
+        pair.write()
+        // The poller sees the event at some time; then the wait is over, whether it began before or after.
+        #expect(pair.poll.wait(.read, deadline: .distantFuture) == .ready)
+        #expect(pair.read() == 1)
+        pair.poll.setReady(.read)
+        #expect(pair.poll.wait(.read, deadline: .distantFuture) == .ready)
+        #expect(pair.read() == nil)
+        #expect(pair.poll.wait(.read, deadline: .now) == .deadlineExceeded)
+    }
+
+    @Test("A full buffer is writable again when it was read")
+    func writable() throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        go {
+            pair.takeFirst(.write)
+            pair.fill()
+            let reader = go {
+                var bytes = [UInt8](repeating: 0, count: 65536)
+                while unsafe apus_socket_receive(pair.far, &bytes, bytes.count) > 0 {}
+            }
+            #expect(pair.poll.wait(.write, deadline: .distantFuture) == .ready)
+            reader.join()
+        }.join()
+    }
+
+    @Test("A hang-up makes reading ready for good")
+    func hangUp() throws {
+        let pair = try Pair()
+        defer {
+            pair.poll.evict()
+            pair.poll.free()
+            apus_descriptor_close(pair.near)
+        }
+        go {
+            pair.takeFirst(.read)
+            let closer = go { apus_descriptor_close(pair.far) }
+            for _ in 0..<5 {
+                #expect(pair.poll.wait(.read, deadline: .distantFuture) == .ready)
+                #expect(pair.read() == 0)
+            }
+            closer.join()
+        }.join()
+    }
+
+    @Test("A wait's deadline", arguments: [true, false])
+    func deadlines(onGoroutine: Bool) throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        let body: @Sendable () -> Void = {
+            pair.takeFirst(.read)
+            for milliseconds in [-1, 0, 1, 3] {
+                let deadline = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds + Int64(milliseconds) * 1_000_000)
+                #expect(pair.poll.wait(.read, deadline: deadline) == .deadlineExceeded)
+                #expect(MonotonicTime.now >= deadline)
+            }
+            // The next wait is not hurt by it.
+            let writer = go { pair.write() }
+            #expect(pair.poll.wait(.read, deadline: .after(.seconds(3600))) == .ready)
+            #expect(pair.read() == 1)
+            writer.join()
+        }
+        if onGoroutine { go(body).join() } else { body() }
+    }
+
+    @Test("The descriptor's deadline, set before and during a wait")
+    func ownDeadline() throws {
+        let pair = try Pair()
+        defer { pair.close() }
+        pair.takeFirst(.read)
+        pair.poll.setDeadline(.read, .now)
+        #expect(pair.poll.wait(.read, deadline: .distantFuture) == .deadlineExceeded)
+        // It holds until it is changed, for its direction.
+        #expect(pair.poll.wait(.read, deadline: .after(.seconds(3600))) == .deadlineExceeded)
+        pair.takeFirst(.write)
+
+        for deadline in [MonotonicTime.now, .after(.milliseconds(1))] {
+            pair.poll.setDeadline(.read, .distantFuture)
+            let waiter = go { pair.poll.wait(.read, deadline: .distantFuture) }
+            for _ in 0..<10 { Goroutine.yield() }
+            pair.poll.setDeadline(.read, deadline)
+            #expect(waiter.join() == .deadlineExceeded)
+        }
+
+        // Moved away while somebody waits.
+        pair.poll.setDeadline(.read, .after(.seconds(3600)))
+        let waiter = go { pair.poll.wait(.read, deadline: .distantFuture) }
+        for _ in 0..<10 { Goroutine.yield() }
+        pair.poll.setDeadline(.read, .distantFuture)
+        pair.write()
+        #expect(waiter.join() == .ready)
+    }
+
+    @Test("Eviction ends every wait, and all that follow")
+    func evict() throws {
+        for _ in 0..<50 {
+            let pair = try Pair()
+            pair.takeFirst(.read)
+            pair.takeFirst(.write)
+            pair.fill()
+            let reader = go { pair.poll.wait(.read, deadline: .distantFuture) }
+            let limited = go { pair.poll.wait(.write, deadline: .after(.seconds(3600))) }
+            for _ in 0..<Int.random(in: 0..<5) { Goroutine.yield() }
+            pair.poll.evict()
+            #expect(reader.join() == .closed)
+            #expect(limited.join() == .closed || pair.poll.wait(.write, deadline: .distantFuture) == .closed)
+            #expect(pair.poll.wait(.read, deadline: .distantFuture) == .closed)
+            #expect(pair.poll.wait(.read, deadline: .now) == .closed)
+            pair.poll.evict()
+            pair.close()
+        }
+    }
+
+    @Test("A descriptor that cannot be watched is an error")
+    func errors() {
+        #expect(throws: PollError(errno: 9)) { try PollDescriptor.open(fileDescriptor: -1) }
+        #if os(Linux)
+        // An ordinary file is always ready, and epoll says so.
+        let file = unsafe open("/proc/self/stat", O_RDONLY)
+        defer { apus_descriptor_close(file) }
+        #expect(throws: PollError(errno: 1)) { try PollDescriptor.open(fileDescriptor: file) }
+        #endif
+    }
+
+    @Test("Records are used again while events are on their way")
+    func reuse() throws {
+        for round in 0..<300 {
+            let pair = try Pair()
+            pair.takeFirst(.read)
+            // An event of this life, which nobody takes.
+            pair.write()
+            pair.close()
+            let next = try Pair()
+            next.takeFirst(.read)
+            // Whatever came late: the wait either ends by its deadline, or was woken without a reason.
+            if next.poll.wait(.read, deadline: .now) == .ready { #expect(next.read() == nil, "round \(round)") }
+            next.write()
+            #expect(next.poll.wait(.read, deadline: .distantFuture) == .ready)
+            next.close()
+        }
+    }
+
+    @Test("Sockets under load", arguments: workerCounts, ["", "queue=2,migrate=1"])
+    func storm(workers: Int, debug: String) throws {
+        try expectScenario("poller-echo", workers: workers, debug: debug)
+        try expectScenario("poller-threads", workers: workers, debug: debug)
+        try expectScenario("poller-storm", workers: workers, debug: debug)
+    }
+}
