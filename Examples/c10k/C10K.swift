@@ -75,7 +75,7 @@ struct C10K: ParsableCommand {
         case .serverDied(let cause):
             StandardError.write("Error: the server process has ended: \(cause)\n")
             throw ExitCode.failure
-        case nil:
+        case .noConnection, nil:
             guard measurement.report.isClean else { throw ExitCode.failure }
         }
     }

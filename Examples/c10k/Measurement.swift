@@ -11,6 +11,7 @@ struct Measurement {
     enum EarlyEnd: Error {
         case interrupted(signal: Int32)
         case serverDied(cause: String)
+        case noConnection
     }
 
     private let clients: Clients
@@ -59,6 +60,7 @@ struct Measurement {
             let tried = counts.opened + counts.notOpened
             return tried < clients.count ? "connecting   \(tried.grouped) of \(clients.count.grouped)" : nil
         }
+        guard clients.tally.counts.opened > 0 else { throw .noConnection }
         return usageBefore
     }
 
@@ -67,7 +69,7 @@ struct Measurement {
         // The last answers have been sent; their goroutines need a moment more until they wait again.
         let held = report.connectionsHeld
         try wait(for: .seconds(1)) { _ in "idle         \(held.grouped) connections" }
-        guard let usageBefore, let usage = server.usage, held > 0 else { return }
+        guard let usageBefore, let usage = server.usage else { return }
         report.serverThreads = usage.threads
         report.serverMemoryPerConnectionBytes = Double(usage.memoryBytes - usageBefore.memoryBytes) / Double(held)
     }

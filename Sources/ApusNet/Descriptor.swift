@@ -121,6 +121,7 @@ package struct Descriptor: ~Copyable, Sendable {
             let received = unsafe apus_socket_receive(fileDescriptor, base, wanted)
             if received > 0, received < wanted {
                 readinessIsGuess.store(false, ordering: .relaxed)
+                poll.noteShortRead()
                 return Int(received)
             }
             if received == -Int64(EAGAIN) {

@@ -41,7 +41,7 @@ int apus_poller_open_waker(int poller) {
 }
 
 int apus_poller_add(int poller, int descriptor, uint64_t token) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = token};
     return epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
 }
 
@@ -105,9 +105,10 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
         bool hangup = (flags & (EPOLLRDHUP | EPOLLHUP)) != 0;
         struct apus_poll_event event = {
             .token = ready[i].data.u64,
-            .readable = hangup || (flags & (EPOLLIN | EPOLLERR)) != 0,
+            .readable = hangup || (flags & (EPOLLIN | EPOLLPRI | EPOLLERR)) != 0,
             .writable = (flags & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
             .hangup = hangup,
+            .urgent = (flags & EPOLLPRI) != 0,
         };
         handle(event, argument);
     }

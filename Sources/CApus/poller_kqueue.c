@@ -73,6 +73,7 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
             .readable = ready[i].filter == EVFILT_READ,
             .writable = ready[i].filter == EVFILT_WRITE,
             .hangup = (ready[i].flags & EV_EOF) != 0 && ready[i].filter == EVFILT_READ,
+            .urgent = (ready[i].flags & EV_OOBAND) != 0 && ready[i].filter == EVFILT_READ,
         };
         handle(event, argument);
     }

@@ -350,7 +350,8 @@ import Testing
                     let count = try pair.server.read(into: &buffer)
                     if count == 0 { return total }
                     total += count
-                } catch  where error.code == .timedOut {
+                } catch {
+                    guard error.code == .timedOut else { throw error }
                     Goroutine.yield()
                 }
             }

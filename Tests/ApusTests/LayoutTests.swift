@@ -35,23 +35,26 @@ struct LayoutTests {
         var modules: [String] = []
         for line in text.split(separator: "\n") {
             let match = line.wholeMatch(
-                of: /\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|typealias|func|let|var|actor)\s+)?(\w+)\b.*/
+                of:
+                    /\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|typealias|func|let|var|actor)\s+)?(\w+)(?:[^\w].*)?/
             )
             if let match { modules.append(String(match.1)) }
         }
         return modules
     }
 
-    @Test("Imports are found however they are written", arguments: [
-        ("import CApus", ["CApus"]),
-        ("  public import ApusNet // why", ["ApusNet"]),
-        ("@_exported public import ApusNet", ["ApusNet"]),
-        ("@testable import ApusRuntime", ["ApusRuntime"]),
-        ("@preconcurrency @_implementationOnly import Dispatch", ["Dispatch"]),
-        ("import struct Foundation.Date", ["Foundation"]),
-        ("@_spi(Internal) import Apus\n#if os(Linux)\nimport Glibc\n#endif", ["Apus", "Glibc"]),
-        ("// import Foundation\nlet important = 1\n/// import the data", []),
-    ] as [(String, [String])])
+    @Test(
+        "Imports are found however they are written",
+        arguments: [
+            ("import CApus", ["CApus"]),
+            ("  public import ApusNet // why", ["ApusNet"]),
+            ("@_exported public import ApusNet", ["ApusNet"]),
+            ("@testable import ApusRuntime", ["ApusRuntime"]),
+            ("@preconcurrency @_implementationOnly import Dispatch", ["Dispatch"]),
+            ("import struct Foundation.Date", ["Foundation"]),
+            ("@_spi(Internal) import Apus\n#if os(Linux)\nimport Glibc\n#endif", ["Apus", "Glibc"]),
+            ("// import Foundation\nlet important = 1\n/// import the data", []),
+        ] as [(String, [String])])
     func parsing(text: String, modules: [String]) {
         #expect(Self.imports(of: text) == modules)
     }

@@ -340,9 +340,11 @@ private func registers(_ run: Run) {
                 let x = Double(a >> 12), y = Double(b >> 12), z = Double(c >> 12)
                 let before = a ^ b &* c ^ d &* e ^ f &* g ^ h
                 migrations.yield()
-                let after = opaque(a) ^ opaque(b) &* opaque(c) ^ opaque(d) &* opaque(e) ^ opaque(f) &* opaque(g) ^ opaque(h)
+                let after =
+                    opaque(a) ^ opaque(b) &* opaque(c) ^ opaque(d) &* opaque(e) ^ opaque(f) &* opaque(g) ^ opaque(h)
                 run.checkEqual(after, before, "the sum of the integers")
-                run.check(x == Double(opaque(a) >> 12) && y == Double(opaque(b) >> 12), "a floating-point value changed")
+                run.check(
+                    x == Double(opaque(a) >> 12) && y == Double(opaque(b) >> 12), "a floating-point value changed")
                 run.check(z == Double(opaque(c) >> 12), "a floating-point value changed")
             }
         }

@@ -14,9 +14,13 @@ import Darwin
 #endif
 
 let pollerScenarios = [
-    Scenario("poller-echo", count: 200, run: { run in runGoroutines(20) { _ in exchangeOverSockets(run, rounds: run.count) } }),
+    Scenario(
+        "poller-echo", count: 200,
+        run: { run in runGoroutines(20) { _ in exchangeOverSockets(run, rounds: run.count) } }),
     Scenario("poller-storm", count: 300, run: pollerStorm),
-    Scenario("poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }),
+    Scenario(
+        "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
+    ),
 ]
 
 /// One end of a connection, read and written as the network module does it.

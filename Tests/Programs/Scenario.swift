@@ -31,7 +31,9 @@ struct Run: Sendable {
     let seed: UInt64
 
     /// Random numbers of its own for each goroutine of a run, the same in every run with this seed.
-    func random(_ index: Int) -> SeededRandom { SeededRandom(seed: seed &+ UInt64(bitPattern: Int64(index)) &* 0x9e37_79b9_7f4a_7c15) }
+    func random(_ index: Int) -> SeededRandom {
+        SeededRandom(seed: seed &+ UInt64(bitPattern: Int64(index)) &* 0x9e37_79b9_7f4a_7c15)
+    }
 
     /// Ends the program, with the seed, unless the condition holds.
     func check(_ condition: Bool, _ message: @autoclosure () -> String, line: UInt = #line) {
@@ -84,7 +86,9 @@ func complain(_ text: String) {
     var text = text
     text.withUTF8 { bytes in
         guard let base = bytes.baseAddress else { return }
-        unsafe base.withMemoryRebound(to: CChar.self, capacity: bytes.count) { unsafe apus_write_error($0, bytes.count) }
+        unsafe base.withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+            unsafe apus_write_error($0, bytes.count)
+        }
     }
 }
 

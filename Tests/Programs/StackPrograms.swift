@@ -21,7 +21,10 @@ let stackScenarios = [
 
 /// A kilobyte that lies in its function's frame.
 struct Kilobyte {
-    struct Line { var a: UInt64 = 0, b: UInt64 = 0, c: UInt64 = 0, d: UInt64 = 0, e: UInt64 = 0, f: UInt64 = 0, g: UInt64 = 0, h: UInt64 = 0 }
+    struct Line {
+        var a: UInt64 = 0, b: UInt64 = 0, c: UInt64 = 0, d: UInt64 = 0, e: UInt64 = 0, f: UInt64 = 0, g: UInt64 = 0,
+            h: UInt64 = 0
+    }
     struct Lines { var a = Line(), b = Line(), c = Line(), d = Line() }
     var a = Lines(), b = Lines(), c = Lines(), d = Lines()
 
@@ -117,7 +120,8 @@ private func withStackResults(_ run: Run) {
     let body: @Sendable () -> Void = {
         for bytes in [0, 1, 100_000, 1 << 20, 3 << 20, 64 << 20] {
             run.checkEqual(withStack(atLeast: bytes) { bytes }, bytes, "the value")
-            run.checkEqual(withStack(atLeast: bytes) { withStack(atLeast: bytes) { bytes + 1 } }, bytes + 1, "the value")
+            run.checkEqual(
+                withStack(atLeast: bytes) { withStack(atLeast: bytes) { bytes + 1 } }, bytes + 1, "the value")
             do throws(Refusal) {
                 run.fail("the error was lost: \(try descend(5, bytes))")
             } catch {

@@ -127,6 +127,13 @@ package struct PollDescriptor: Sendable {
             expected: PollSlot.empty, desired: PollSlot.ready, ordering: .relaxed)
     }
 
+    /// Notes that a read has found less than it asked for: the stream is drained, and the next event will come by itself.
+    /// Unless the read has stopped at the mark of urgent data; then the next one is tried.
+    @inline(__always)
+    package func noteShortRead() {
+        if reference.record.hasUrgentData.load(ordering: .relaxed) { setReady(.read) }
+    }
+
     /// Sets the time at which waits in this direction end; a wait under way takes it over. `.distantFuture` for none.
     package func setDeadline(_ direction: Direction, _ deadline: MonotonicTime) {
         let slot = unsafe reference.slot(direction)
@@ -139,6 +146,7 @@ package struct PollDescriptor: Sendable {
     /// Called by the poller: records what happened and collects who waits for it.
     static func handle(_ event: apus_poll_event, waking woken: inout GoroutineList) {
         guard let reference = RecordReference<PollRecord>(token: event.token) else { return }
+        if event.urgent { reference.record.hasUrgentData.store(true, ordering: .relaxed) }
         if event.hangup { reference.record.isHungUp.store(true, ordering: .relaxed) }
         if event.readable { reference.markReady(.read, waking: &woken) }
         if event.writable { reference.markReady(.write, waking: &woken) }
@@ -216,6 +224,8 @@ struct PollRecord: ~Copyable {
     let isClosing = Atomic<Bool>(false)
     /// The peer has closed its side or the connection has ended: no further event may come, and a read never blocks.
     let isHungUp = Atomic<Bool>(false)
+    /// Urgent data has come once: a read that finds less than it asked for may have stopped at its mark.
+    let hasUrgentData = Atomic<Bool>(false)
     // Written while nobody else knows the descriptor.
     var fileDescriptor: Int32 = -1
     /// Part of the token that the kernel keeps: an event of an earlier life is recognised.
@@ -317,6 +327,7 @@ private enum PollRecordPool {
             unsafe free.slot(.write).pointee.reset()
             free.record.isClosing.store(false, ordering: .relaxed)
             free.record.isHungUp.store(false, ordering: .relaxed)
+            free.record.hasUrgentData.store(false, ordering: .relaxed)
             return free
         }
         let memory = unsafe RecordReference<PollRecord>.allocate(alignment: 64)

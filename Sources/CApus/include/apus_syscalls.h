@@ -61,6 +61,8 @@ struct apus_poll_event {
     bool writable;
     /// The peer has closed its side: from now on a read returns at once, and no further event may tell so.
     bool hangup;
+    /// There is urgent data: a read stops at its mark, although there may be more behind it.
+    bool urgent;
 };
 
 /// The poller's kernel queue (epoll or kqueue), closed on exec.

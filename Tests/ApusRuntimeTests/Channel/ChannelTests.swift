@@ -293,7 +293,8 @@ struct ChannelTests {
 
     // MARK: In processes of their own
 
-    @Test("Nothing is lost, nothing arrives twice, nothing leaks", arguments: workerCounts, ["", "queue=2", "migrate=1"])
+    @Test(
+        "Nothing is lost, nothing arrives twice, nothing leaks", arguments: workerCounts, ["", "queue=2", "migrate=1"])
     func stress(workers: Int, debug: String) throws {
         try expectScenario("channel-stress", workers: workers, debug: debug)
         try expectScenario("channel-try", workers: workers, debug: debug)

@@ -144,7 +144,8 @@ struct PollDescriptorTests {
         let body: @Sendable () -> Void = {
             pair.takeFirst(.read)
             for milliseconds in [-1, 0, 1, 3] {
-                let deadline = MonotonicTime(nanoseconds: MonotonicTime.now.nanoseconds + Int64(milliseconds) * 1_000_000)
+                let deadline = MonotonicTime(
+                    nanoseconds: MonotonicTime.now.nanoseconds + Int64(milliseconds) * 1_000_000)
                 #expect(pair.poll.wait(.read, deadline: deadline) == .deadlineExceeded)
                 #expect(MonotonicTime.now >= deadline)
             }

@@ -6,12 +6,14 @@ import Testing
 
 @Suite("Configuration")
 struct ConfigurationTests {
-    @Test("Settings that are accepted", arguments: [
-        ["APUS_WORKERS": "1"], ["APUS_WORKERS": "64"],
-        ["APUS_DEBUG": ""], ["APUS_DEBUG": "queue=2"], ["APUS_DEBUG": "queue=4096"],
-        ["APUS_DEBUG": "guard=install"], ["APUS_DEBUG": "guard=protect,guardmappings=0"],
-        ["APUS_DEBUG": "migrate=1,queue=8", "APUS_WORKERS": "3"],
-    ])
+    @Test(
+        "Settings that are accepted",
+        arguments: [
+            ["APUS_WORKERS": "1"], ["APUS_WORKERS": "64"],
+            ["APUS_DEBUG": ""], ["APUS_DEBUG": "queue=2"], ["APUS_DEBUG": "queue=4096"],
+            ["APUS_DEBUG": "guard=install"], ["APUS_DEBUG": "guard=protect,guardmappings=0"],
+            ["APUS_DEBUG": "migrate=1,queue=8", "APUS_WORKERS": "3"],
+        ])
     func accepted(environment: [String: String]) throws {
         try ChildProgram("starts", environment: environment).run().expectSuccess()
     }
@@ -22,10 +24,12 @@ struct ConfigurationTests {
             .killed(signal: 6), errors: "apus: APUS_WORKERS is \"\(value)\"; it must be a number from 1 to 1024\n")
     }
 
-    @Test("Wrong settings", arguments: [
-        "queue=3", "queue=1", "queue=8192", "queue=", "queue", "guard=magic", "guardmappings=-1", "migrate=0",
-        "speed=11", "queue=4,speed=11", "=4",
-    ])
+    @Test(
+        "Wrong settings",
+        arguments: [
+            "queue=3", "queue=1", "queue=8192", "queue=", "queue", "guard=magic", "guardmappings=-1", "migrate=0",
+            "speed=11", "queue=4,speed=11", "=4",
+        ])
     func wrongDebug(value: String) throws {
         try ChildProgram("starts", environment: ["APUS_DEBUG": value]).run().expectEnd(
             .killed(signal: 6), errors: "apus: APUS_DEBUG holds \"")

@@ -143,10 +143,12 @@ struct RunQueueTests {
         #expect(fixture.pop() == 0)
     }
 
-    @Test("A thief takes the older half, rounded up, and keeps its order", arguments: [
-        // In the victim, taken by the thief: the one that it runs, and its ring.
-        (1, 0, []), (2, 0, []), (3, 1, [0]), (4, 1, [0]),
-    ] as [(Int, Int, [Int])])
+    @Test(
+        "A thief takes the older half, rounded up, and keeps its order",
+        arguments: [
+            // In the victim, taken by the thief: the one that it runs, and its ring.
+            (1, 0, []), (2, 0, []), (3, 1, [0]), (4, 1, [0]),
+        ] as [(Int, Int, [Int])])
     func steal(count: Int, stolen: Int, rest: [Int]) {
         let fixture = Fixture(capacity: 4)
         for number in 0..<count { _ = fixture.pushBack(number) }

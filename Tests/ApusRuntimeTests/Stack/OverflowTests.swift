@@ -9,13 +9,15 @@ import Testing
 struct OverflowTests {
     /// The line that names the goroutine and its limit, and the death of the fault itself.
     private func expectOverflow(
-        _ program: ChildProgram, kilobytes: ClosedRange<Int> = 192...192, sourceLocation: SourceLocation = #_sourceLocation
+        _ program: ChildProgram, kilobytes: ClosedRange<Int> = 192...192,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let result = try program.run()
         #expect(result.end == .killed(signal: 11), "\(result.testDescription)", sourceLocation: sourceLocation)
         let announced = result.errors.firstMatch(of: /overflowing in goroutine (\d+)\n/)?.1
         let reported = result.errors.firstMatch(
-            of: /(?m)^apus: goroutine (\d+) overflowed its stack of (\d+) KiB; start it with go\(stackSize:\), or wrap the deep call in withStack\(atLeast:\)$/
+            of:
+                /(?m)^apus: goroutine (\d+) overflowed its stack of (\d+) KiB; start it with go\(stackSize:\), or wrap the deep call in withStack\(atLeast:\)$/
         )
         #expect(reported != nil, "\(result.testDescription)", sourceLocation: sourceLocation)
         #expect(
@@ -67,7 +69,8 @@ struct OverflowTests {
 
     @Test("Without a guard it is found when the goroutine ends", arguments: workerCounts)
     func unguarded(workers: Int) throws {
-        let result = try ChildProgram("overflow-unguarded", workers: workers, debug: "guard=protect,guardmappings=20").run()
+        let result = try ChildProgram("overflow-unguarded", workers: workers, debug: "guard=protect,guardmappings=20")
+            .run()
         result.expectEnd(.killed(signal: 6), errors: "overflowed its stack of 192 KiB, found when it ended")
         let announced = result.errors.firstMatch(of: /overflowing in goroutine (\d+)\n/)?.1
         let reported = result.errors.firstMatch(of: /apus: goroutine (\d+) overflowed/)?.1
@@ -81,7 +84,9 @@ struct OverflowTests {
 
     // MARK: Other faults
 
-    @Test("Other faults end the process as ever", arguments: ["fault-in-goroutine", "fault-in-blocking", "fault-in-thread", "fault-ignored"])
+    @Test(
+        "Other faults end the process as ever",
+        arguments: ["fault-in-goroutine", "fault-in-blocking", "fault-in-thread", "fault-ignored"])
     func faults(scenario: String) throws {
         let result = try ChildProgram(scenario, workers: 2).run()
         result.expectEnd(.killed(signal: 11), errors: "faulting\n")

@@ -6,24 +6,26 @@ import Testing
 
 @Suite("MonotonicTime")
 struct MonotonicTimeTests {
-    @Test("Durations in whole nanoseconds, never too short", arguments: [
-        (.zero, 0),
-        (.nanoseconds(1), 1),
-        (.seconds(1), 1_000_000_000),
-        (.milliseconds(1500), 1_500_000_000),
-        (Duration(secondsComponent: 0, attosecondsComponent: 1), 1),
-        (Duration(secondsComponent: 0, attosecondsComponent: 1_000_000_000), 1),
-        (Duration(secondsComponent: 0, attosecondsComponent: 1_000_000_001), 2),
-        (Duration(secondsComponent: 2, attosecondsComponent: 999_999_999_999_999_999), 3_000_000_000),
-        (.nanoseconds(-1), 0),
-        (.seconds(-5), 0),
-        (Duration(secondsComponent: -1, attosecondsComponent: -1), 0),
-        (.nanoseconds(Int64.max), Int64.max),
-        (.seconds(9_223_372_036), 9_223_372_036_000_000_000),
-        (.seconds(9_223_372_037), Int64.max),
-        (.seconds(Int64.max), Int64.max),
-        (.seconds(Int64.min), 0),
-    ] as [(Duration, Int64)])
+    @Test(
+        "Durations in whole nanoseconds, never too short",
+        arguments: [
+            (.zero, 0),
+            (.nanoseconds(1), 1),
+            (.seconds(1), 1_000_000_000),
+            (.milliseconds(1500), 1_500_000_000),
+            (Duration(secondsComponent: 0, attosecondsComponent: 1), 1),
+            (Duration(secondsComponent: 0, attosecondsComponent: 1_000_000_000), 1),
+            (Duration(secondsComponent: 0, attosecondsComponent: 1_000_000_001), 2),
+            (Duration(secondsComponent: 2, attosecondsComponent: 999_999_999_999_999_999), 3_000_000_000),
+            (.nanoseconds(-1), 0),
+            (.seconds(-5), 0),
+            (Duration(secondsComponent: -1, attosecondsComponent: -1), 0),
+            (.nanoseconds(Int64.max), Int64.max),
+            (.seconds(9_223_372_036), 9_223_372_036_000_000_000),
+            (.seconds(9_223_372_037), Int64.max),
+            (.seconds(Int64.max), Int64.max),
+            (.seconds(Int64.min), 0),
+        ] as [(Duration, Int64)])
     func clampedNanoseconds(duration: Duration, nanoseconds: Int64) {
         #expect(duration.clampedNanoseconds == nanoseconds)
     }
