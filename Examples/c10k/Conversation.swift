@@ -13,7 +13,7 @@ struct Conversation {
     /// Connects, and waits for a first answer: only then the connection is known to be held by the server too.
     init(with address: SocketAddress, id: Int, messageSize: Int, patience: Duration) throws {
         // Different from connection to connection: what went to the wrong one would be noticed.
-        message = (0..<messageSize).map { UInt8(truncatingIfNeeded: (id + $0) &* 0x9e37_79b1 >> 13) }
+        message = (0..<messageSize).map { UInt8(truncatingIfNeeded: ((id + $0) &* 0x9e37_79b1) >> 13) }
         answer = [UInt8](repeating: 0, count: messageSize)
         self.patience = patience
         connection = try TCPConnection(to: address, timeout: patience)

@@ -17,12 +17,13 @@ struct DescriptorLimit: Error, CustomStringConvertible {
         let needed = connections + reserve
         var limit = rlimit()
         unsafe getrlimit(openFiles, &limit)
-        guard limit.rlim_cur < rlim_t(needed) else { return }
-        let allowed = Int(clamping: limit.rlim_max)
+        let soft = Int(clamping: limit.rlim_cur)
+        let hard = Int(clamping: limit.rlim_max)
+        guard soft < needed else { return }
         limit.rlim_cur = rlim_t(needed)
-        // macOS has a limit of its own (kern.maxfilesperproc) below an "unlimited" one.
-        guard needed <= allowed, unsafe setrlimit(openFiles, &limit) == 0 else {
-            throw DescriptorLimit(connections: connections, needed: needed, allowed: allowed)
+        guard needed <= hard, unsafe setrlimit(openFiles, &limit) == 0 else {
+            // macOS refuses some numbers below an unlimited hard limit; then only the soft one is known to work.
+            throw DescriptorLimit(connections: connections, needed: needed, allowed: needed <= hard ? soft : hard)
         }
     }
 
