@@ -14,6 +14,7 @@ let blockingScenarios = [
     Scenario("hogs", count: 10, run: hogs),
     Scenario("hog-after-idleness", run: hogAfterIdleness),
     Scenario("hog-after-blocking", run: hogAfterBlocking),
+    Scenario("hog-wakes-others", count: 20, run: hogWakesOthers),
     Scenario("hogs-come-and-go", count: 20, run: hogsComeAndGo),
 ]
 
@@ -208,6 +209,28 @@ private func waitUntilMonitorSleeps() {
         apus_thread_sleep(5_000_000)
     }
     #endif
+}
+
+/// A hog makes others runnable, before and after the monitor found it, and waits for them without ever yielding. They are
+/// run, though every other worker has its own goroutines that keep it busy and never looks elsewhere.
+private func hogWakesOthers(_ run: Run) {
+    let stop = Flag()
+    let yielders = WaitGroup()
+    for _ in 0..<16 { yielders.go { stop.waitYielding() } }
+    let ran = Counter()
+    let channel = Channel<Int>(capacity: 1000)
+    let receiver = go { for _ in channel { ran.add() } }
+    go {
+        for round in 1...run.count {
+            for _ in 0..<5 { go { _ = ran.add() } }
+            try? channel.send(round)
+            while ran.value < 6 * round { apus_spin_hint() }
+        }
+        channel.close()
+    }.join()
+    receiver.join()
+    stop.set()
+    yielders.wait()
 }
 
 /// Stuck workers are replaced, come back, and retire, again and again.

@@ -17,6 +17,7 @@ let hazardScenarios = [
     Scenario("errno-migration", count: 500, run: errnoMigration),
     Scenario("current-thread-migration", count: 500, run: currentThreadMigration),
     Scenario("mutex-migration", count: 200, run: mutexMigration),
+    Scenario("mutex-parks-goroutines", count: 100, run: mutexParksGoroutines),
     Scenario("rounding-mode", count: 200, run: roundingMode),
     Scenario("registers", count: 200, run: registers),
     Scenario("migrations", count: 1_000_000, run: migrations),
@@ -77,37 +78,37 @@ private func exclusivityMigration(_ run: Run) {
     }
 }
 
-/// Goroutines whose accesses begin and end in turn, so that they do not nest: A begins, B begins, A ends, B ends.
+/// Pairs of goroutines whose accesses begin and end in turn, so that they do not nest: A begins, B begins, A ends, B ends.
 private func exclusivityInterleaving(_ run: Run) {
-    let baton = Channel<Int>(capacity: 0)
-    let other = Channel<Int>(capacity: 0)
-    let first = makeCell(0)
-    let second = makeCell(1)
-    nonisolated(unsafe) let cells = (first, second)
-    let a = go {
-        for _ in 0..<run.count {
-            unsafe access(cells.0) { value in
-                try? baton.send(1)
-                _ = other.receive()
-                value += 1
+    runGoroutines(8) { _ in
+        let baton = Channel<Int>(capacity: 0)
+        let other = Channel<Int>(capacity: 0)
+        nonisolated(unsafe) let cells = (makeCell(0), makeCell(1))
+        let a = go {
+            for _ in 0..<run.count {
+                unsafe access(cells.0) { value in
+                    try? baton.send(1)
+                    _ = other.receive()
+                    value += 1
+                }
+                try? baton.send(2)
             }
-            try? baton.send(2)
         }
-    }
-    let b = go {
-        for _ in 0..<run.count {
-            _ = baton.receive()
-            unsafe access(cells.1) { value in
-                try? other.send(1)
+        let b = go {
+            for _ in 0..<run.count {
                 _ = baton.receive()
-                value += 1
+                unsafe access(cells.1) { value in
+                    try? other.send(1)
+                    _ = baton.receive()
+                    value += 1
+                }
             }
         }
+        a.join()
+        b.join()
+        run.checkEqual(unsafe cells.0.value, run.count, "the first value")
+        run.checkEqual(unsafe cells.1.value, run.count, "the second value")
     }
-    a.join()
-    b.join()
-    run.checkEqual(first.value, run.count, "the first value")
-    run.checkEqual(second.value, run.count, "the second value")
 }
 
 /// One goroutine's access is none of another's: what one has begun, and is parked in, is not on record for others that
@@ -280,8 +281,7 @@ private func currentThreadMigration(_ run: Run) {
 
 // MARK: Locks
 
-/// A goroutine that holds our Mutex parks and resumes elsewhere; those who wait for it are parked, not their threads: so
-/// with one worker too it gets to unlock.
+/// A goroutine that holds our Mutex parks, resumes elsewhere, and unlocks there.
 private func mutexMigration(_ run: Run) {
     untilMigrated(run) { migrations in
         let mutex = Box(Mutex(0))
@@ -303,6 +303,36 @@ private func mutexMigration(_ run: Run) {
 final class Box<Value: ~Copyable & Sendable>: Sendable {
     let value: Value
     init(_ value: consuming Value) { self.value = value }
+}
+
+/// Those who wait for a mutex are parked, not their threads: the others go on without any more threads.
+private func mutexParksGoroutines(_ run: Run) {
+    let mutex = Box(Mutex(0))
+    let isHeld = Channel<Void>(capacity: 0)
+    let release = Channel<Void>(capacity: 0)
+    let waiting = Counter()
+    let group = WaitGroup()
+    group.go {
+        mutex.value.withLock { _ in
+            isHeld.close()
+            _ = release.receive()
+        }
+    }
+    _ = isHeld.receive()
+    for _ in 0..<run.count {
+        group.go {
+            waiting.add()
+            mutex.value.withLock { $0 += 1 }
+        }
+    }
+    waiting.wait(atLeast: run.count)
+    makeProgress(run)
+    // The workers', the monitor's, this one, and a few that stand in on a slow machine.
+    let threads = Cost.threads
+    run.check(threads < Settings.workers + run.count / 4, "\(run.count) goroutines wait on \(threads) threads")
+    release.close()
+    group.wait()
+    run.checkEqual(mutex.value.withLock { $0 }, run.count, "the sum")
 }
 
 // MARK: Registers

@@ -75,6 +75,7 @@ extension RecordReference where Record == SchedulerRecord {
             {
                 standIn(for: worker, tick: tick)
             }
+            if worker.record.isStalled.load(ordering: .relaxed) { takeQueue(of: worker) }
             worker.record.observedTick = tick
         }
     }

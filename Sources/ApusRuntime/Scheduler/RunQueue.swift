@@ -132,7 +132,8 @@ struct RunQueue: ~Copyable {
     private borrowing func popRing() -> GoroutineReference? {
         while true {
             let start = head.load(ordering: .acquiring)
-            guard start != tail.load(ordering: .relaxed) else { return nil }
+            // Acquiring, for the monitor's sake, as in `steal`; to the owner it is its own.
+            guard start != tail.load(ordering: .acquiring) else { return nil }
             let bits = unsafe slot(start).pointee.load(ordering: .relaxed)
             if head.compareExchange(expected: start, desired: start &+ 1, ordering: .acquiringAndReleasing).exchanged {
                 return GoroutineReference(bits: bits)
@@ -140,7 +141,7 @@ struct RunQueue: ~Copyable {
         }
     }
 
-    /// Moves everything into a list: the worker gives up its queue.
+    /// Moves everything into a list: the worker gives up its queue, or the monitor takes it from one that is stuck.
     borrowing func drain(into list: inout GoroutineList) {
         if let next = GoroutineReference(bits: runNext.exchange(0, ordering: .acquiring)) {
             list.append(next)

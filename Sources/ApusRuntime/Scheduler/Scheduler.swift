@@ -431,6 +431,16 @@ extension RecordReference where Record == SchedulerRecord {
         launchUnlocking(worker, searching: true)
     }
 
+    /// Gives what a stuck worker has queued to the others. They steal only when they run out of work, which they may never
+    /// do; and the stuck goroutine may go on making others runnable. The monitor calls this at each look.
+    func takeQueue(of stuck: WorkerReference) {
+        guard !stuck.record.queue.isEmpty else { return }
+        var list = GoroutineList()
+        stuck.record.queue.drain(into: &list)
+        pushGlobal(list)
+        wakeWorkerIfNeeded()
+    }
+
     private func popRetiredLocked() -> WorkerReference? {
         guard let worker = record.retiredWorkers else { return nil }
         record.retiredWorkers = worker.record.next

@@ -54,6 +54,7 @@ struct HazardTests {
     @Test("A mutex is held across migrations", arguments: workerCounts, ["", "migrate=1"])
     func mutexMigration(workers: Int, debug: String) throws {
         try expectScenario("mutex-migration", workers: workers, debug: debug)
+        try expectScenario("mutex-parks-goroutines", workers: workers, debug: debug)
     }
 
     @Test("The rounding mode and the registers belong to the goroutine", arguments: workerCounts)

@@ -18,6 +18,11 @@ struct MonitorTests {
         try expectScenario("hog-after-blocking", workers: workers)
     }
 
+    @Test("What a stuck goroutine makes runnable is run", arguments: workerCounts, ["", "queue=2,migrate=3"])
+    func wakesOthers(workers: Int, debug: String) throws {
+        try expectScenario("hog-wakes-others", workers: workers, debug: debug)
+    }
+
     @Test("Stuck workers come back and retire", arguments: workerCounts)
     func comeAndGo(workers: Int) throws {
         try expectScenario("hogs-come-and-go", workers: workers)
