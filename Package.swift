@@ -59,6 +59,11 @@ let package = Package(
             dependencies: ["ApusNet", "ApusRuntime", "CApus"],
             swiftSettings: swiftSettings
         ),
+        .testTarget(
+            name: "ExamplesTests",
+            dependencies: ["Apus", "echo", "c10k"],
+            swiftSettings: swiftSettings
+        ),
         .testTarget(name: "ApusTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
     ]
 )
