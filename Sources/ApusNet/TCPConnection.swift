@@ -3,7 +3,7 @@
 // A TCP connection: making it, its options, deadlines and closing. Reading and writing are in TCPConnection+Reading.swift
 // and TCPConnection+Writing.swift; how they wait is in Descriptor.swift.
 
-internal import ApusRuntime
+package import ApusRuntime
 internal import CApus
 
 /// A TCP connection.
@@ -63,7 +63,14 @@ public final class TCPConnection: Sendable {
         let addresses = try Resolver().addresses(of: host, port: port)
         // Only a name says more than the address does.
         let name = IPAddress(host) == nil ? host : nil
-        self.init(try Self.dial(addresses, host: name, deadline: deadline))
+        try self.init(toOneOf: addresses, host: name, deadline: deadline)
+    }
+
+    /// Connects to the first of several addresses that accepts. `host` is what they were looked up for.
+    package convenience init(
+        toOneOf addresses: [SocketAddress], host: String?, deadline: MonotonicTime
+    ) throws(NetError) {
+        self.init(try Self.dial(addresses, host: host, deadline: deadline))
     }
 
     private init(_ connected: consuming Connected) {

@@ -62,6 +62,21 @@ import Testing
         let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
         let client = try TCPConnection(host: "localhost", port: listener.localAddress.port, timeout: .seconds(60))
         #expect(client.remoteAddress == listener.localAddress)
+
+        let first = try DeafPort()
+        let second = try DeafPort()
+        let third = try TCPConnection(
+            toOneOf: [first.address, second.address, listener.localAddress], host: nil, deadline: .distantFuture
+        )
+        #expect(third.remoteAddress == listener.localAddress)
+        // When none accepts, the first one's error is the most telling.
+        let addresses = [first.address, second.address]
+        let error = failure { () throws(NetError) in
+            try TCPConnection(toOneOf: addresses, host: "both.example", deadline: .distantFuture)
+        }
+        #expect(error?.code == .connectionRefused)
+        #expect(error?.address == first.address)
+        #expect(error?.host == "both.example")
     }
 
     @Test(arguments: ["255.255.255.255:9", "[2001:db8::1]:9", "192.0.2.1:9", "[fe80::1]:9", "224.0.0.1:9"])

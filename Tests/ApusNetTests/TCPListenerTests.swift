@@ -82,6 +82,20 @@ import Testing
         #expect(next.localAddress == address)
     }
 
+    /// A server that is started again gets its port, although the kernel keeps connections of its predecessor in mind.
+    @Test func getsThePortOfItsPredecessor() throws {
+        let listener = try TCPListener(Self.anyPort)
+        let client = try TCPConnection(to: listener.localAddress)
+        let server = try listener.accept()
+        // Who closes first, stays in TIME_WAIT.
+        server.close()
+        #expect(try client.readAll() == [])
+        client.close()
+        listener.close()
+        let next = try TCPListener(listener.localAddress)
+        #expect(next.localAddress == listener.localAddress)
+    }
+
     @Test func saysThatTheAddressIsNotOurs() throws {
         // A documentation address (RFC 5737): no machine has it.
         let address = SocketAddress("192.0.2.1:0")!
@@ -180,6 +194,26 @@ import Testing
                 #expect(error?.address == listener.localAddress)
             }
         }
+    }
+
+    /// The pause of an accept that has run out of descriptors has an end of its own; nobody should have to wait for it.
+    @Test(arguments: Caller.allCases)
+    func closeEndsAPause(_ caller: Caller) throws {
+        let listener = try TCPListener(Self.anyPort)
+        let closing = go {
+            eventually { listener.descriptor.snapshot.isLocked(.write) }
+            listener.close()
+        }
+        let end = try caller.run { () -> Descriptor.Failure? in
+            do throws(Descriptor.Failure) {
+                try listener.descriptor.pause(until: .after(.seconds(86_400)), deadline: .distantFuture)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(end == .closed)
+        closing.join()
     }
 
     @Test func isClosedAfterClose() throws {
