@@ -20,11 +20,16 @@ struct DescriptorLimit: Error, CustomStringConvertible {
         let soft = Int(clamping: limit.rlim_cur)
         let hard = Int(clamping: limit.rlim_max)
         guard soft < needed else { return }
-        limit.rlim_cur = rlim_t(needed)
-        guard needed <= hard, unsafe setrlimit(openFiles, &limit) == 0 else {
-            // macOS refuses some numbers below an unlimited hard limit; then only the soft one is known to work.
-            throw DescriptorLimit(connections: connections, needed: needed, allowed: needed <= hard ? soft : hard)
+        guard needed <= hard else {
+            throw DescriptorLimit(connections: connections, needed: needed, allowed: hard)
         }
+        // All that is allowed, and not just what is needed: a file that was open when we started may have a number beyond
+        // that, and then no child can be started. macOS refuses some high numbers, so there the need has to do.
+        for attempt in [limit.rlim_max, rlim_t(needed)] {
+            limit.rlim_cur = attempt
+            if unsafe setrlimit(openFiles, &limit) == 0 { return }
+        }
+        throw DescriptorLimit(connections: connections, needed: needed, allowed: soft)
     }
 
     #if canImport(Glibc)

@@ -10,7 +10,7 @@ let stackScenarios = [
     Scenario("stack-size", run: stackSize),
     Scenario("with-stack-recursion", count: 100, run: withStackRecursion),
     Scenario("with-stack-results", run: withStackResults),
-    Scenario("with-stack-migration", count: 100, run: withStackMigration),
+    Scenario("with-stack-migration", count: 30, run: withStackMigration),
     Scenario("with-stack-plain-thread", run: withStackPlainThread),
     Scenario("idle-goroutines", count: 100_000, run: idleGoroutines),
     Scenario("trimming", count: 20_000, run: trimming),
