@@ -34,7 +34,7 @@ struct apus_context {
     char *_Nullable stack_low;
     char *_Nullable stack_high;
     size_t guard_bytes;
-    /// Unique for the life of the process; 0 while the record is free.
+    /// Unique for the life of the process; kept after the end, until the record is used again.
     uint64_t identifier;
     /// A sanitizer's own (see sanitizers.h); NULL without one.
     void *_Nullable sanitizer_state;
