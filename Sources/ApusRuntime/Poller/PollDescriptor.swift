@@ -147,7 +147,7 @@ package struct PollDescriptor: Sendable {
     static func handle(_ event: apus_poll_event, waking woken: inout GoroutineList) {
         guard let reference = RecordReference<PollRecord>(token: event.token) else { return }
         if event.urgent { reference.record.hasUrgentData.store(true, ordering: .relaxed) }
-        if event.hangup { reference.record.isHungUp.store(true, ordering: .relaxed) }
+        if event.hangup { reference.markHungUp(token: event.token) }
         if event.readable { reference.markReady(.read, waking: &woken) }
         if event.writable { reference.markReady(.write, waking: &woken) }
     }
@@ -222,8 +222,10 @@ struct PollRecord: ~Copyable {
     var readSlot = PollSlot()
     var writeSlot = PollSlot()
     let isClosing = Atomic<Bool>(false)
-    /// The peer has closed its side or the connection has ended: no further event may come, and a read never blocks.
-    let isHungUp = Atomic<Bool>(false)
+    /// The generation whose peer has closed its side or whose connection has ended: no further event may come, and a read
+    /// never blocks. A generation and not a flag, because the thread that brings the event may be held up until the record
+    /// belongs to another descriptor, whose reads would then spin for ever.
+    let hungUpGeneration = Atomic<UInt32>(.max)
     /// Urgent data has come once: a read that finds less than it asked for may have stopped at its mark.
     let hasUrgentData = Atomic<Bool>(false)
     // Written while nobody else knows the descriptor.
@@ -266,12 +268,29 @@ extension RecordReference where Record == PollRecord {
         _ slot: UnsafeMutablePointer<PollSlot>, _ direction: PollDescriptor.Direction
     ) -> Bool {
         // A read that finds less than it asked for leaves nothing recorded. After a hang-up no event will correct that.
-        if direction == .read, record.isHungUp.load(ordering: .acquiring) { return true }
+        if direction == .read, isHungUp { return true }
         guard unsafe slot.pointee.word.load(ordering: .relaxed) == PollSlot.ready else { return false }
         // Acquiring: what the event announced is visible to the system call anyway; the exchange orders our own steps.
         return unsafe slot.pointee.word.compareExchange(
             expected: PollSlot.ready, desired: PollSlot.empty, ordering: .acquiring
         ).exchanged
+    }
+
+    @inline(__always)
+    private var isHungUp: Bool {
+        record.hungUpGeneration.load(ordering: .acquiring) == UInt32(record.generation.load(ordering: .relaxed))
+    }
+
+    /// Notes the hang-up of the token's generation. A late one never takes the place of the present generation's.
+    fileprivate func markHungUp(token: UInt64) {
+        let generation = UInt32(token >> Self.generationShift)
+        var noted = record.hungUpGeneration.load(ordering: .relaxed)
+        while noted != generation, noted != UInt32(record.generation.load(ordering: .relaxed)) {
+            let (exchanged, original) = record.hungUpGeneration.compareExchange(
+                expected: noted, desired: generation, ordering: .acquiringAndReleasing)
+            if exchanged { return }
+            noted = original
+        }
     }
 
     fileprivate func cancelWait(_ direction: PollDescriptor.Direction) {
@@ -326,7 +345,6 @@ private enum PollRecordPool {
             unsafe free.slot(.read).pointee.reset()
             unsafe free.slot(.write).pointee.reset()
             free.record.isClosing.store(false, ordering: .relaxed)
-            free.record.isHungUp.store(false, ordering: .relaxed)
             free.record.hasUrgentData.store(false, ordering: .relaxed)
             return free
         }
