@@ -110,7 +110,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Reads what there is, at least one byte, or returns 0 at the end of the stream.
     package func read(into buffer: UnsafeMutableRawBufferPointer, deadline: MonotonicTime) throws(Failure) -> Int {
-        try lock(.read)
+        try lock(.read, deadline)
         defer { unlock(.read) }
         guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
         try checkDeadline(.read, deadline)
@@ -137,7 +137,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Waits until a read has something to return, and leaves it there for the read.
     package func waitReadable(deadline: MonotonicTime) throws(Failure) {
-        try lock(.read)
+        try lock(.read, deadline)
         defer { unlock(.read) }
         try checkDeadline(.read, deadline)
         while true {
@@ -161,7 +161,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Sends all of the bytes, in order and not mixed with another writer's.
     package func write(_ bytes: UnsafeRawBufferPointer, deadline: MonotonicTime) throws(Failure) {
-        try lock(.write)
+        try lock(.write, deadline)
         defer { unlock(.write) }
         guard let base = bytes.baseAddress, bytes.count > 0 else { return }
         try checkDeadline(.write, deadline)
@@ -185,7 +185,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Sends all of the buffers as if they were one. Uses them up: afterwards they describe what was not sent.
     package func write(vectors: UnsafeMutableBufferPointer<iovec>, deadline: MonotonicTime) throws(Failure) {
-        try lock(.write)
+        try lock(.write, deadline)
         defer { unlock(.write) }
         var rest = unsafe VectorCursor(vectors)
         guard unsafe !rest.isAtEnd else { return }
@@ -226,7 +226,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Waits for the outcome of a connect that is under way.
     package func finishConnecting(deadline: MonotonicTime) throws(Failure) {
-        try lock(.write)
+        try lock(.write, deadline)
         defer { unlock(.write) }
         while true {
             try wait(.write, deadline)
@@ -241,7 +241,7 @@ package struct Descriptor: ~Copyable, Sendable {
     /// Takes one connection off a listener's queue. Errors of a connection that failed while it waited there are not the
     /// listener's: the next one is tried.
     package func accept(deadline: MonotonicTime) throws(Failure) -> Accepted {
-        try lock(.read)
+        try lock(.read, deadline)
         defer { unlock(.read) }
         try checkDeadline(.read, deadline)
         while true {
@@ -262,7 +262,7 @@ package struct Descriptor: ~Copyable, Sendable {
     /// listener never becomes ready for writing.
     package func pause(until end: MonotonicTime, deadline: MonotonicTime) throws(Failure) {
         let deadline = min(deadline, MonotonicTime(nanoseconds: readDeadline.load(ordering: .relaxed)))
-        try lock(.write)
+        try lock(.write, deadline)
         defer { unlock(.write) }
         while true {
             switch poll.wait(.write, deadline: min(end, deadline)) {
@@ -359,20 +359,26 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 
     @inline(__always)
-    private func lock(_ side: DescriptorState.Side) throws(Failure) {
+    private func lock(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
         switch update({ $0.acquire(side, isCounted: false) }) {
         case .acquired: return
         case .closed: throw .closed
-        case .mustWait: try queue(for: side)
+        case .mustWait: try queue(for: side, deadline)
         }
     }
 
+    /// Waits for the lock, as long as the call's own deadline allows. (The descriptor's deadline ends the operation that
+    /// has the lock, and then the next one's as it begins.)
     @inline(never)
-    private func queue(for side: DescriptorState.Side) throws(Failure) {
+    private func queue(for side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
         while true {
-            switch side {
-            case .read: readQueue.wait(unless: { isFree(.read) })
-            case .write: writeQueue.wait(unless: { isFree(.write) })
+            let isWoken =
+                switch side {
+                case .read: readQueue.wait(unless: { isFree(.read) }, deadline: deadline)
+                case .write: writeQueue.wait(unless: { isFree(.write) }, deadline: deadline)
+                }
+            guard isWoken else {
+                throw update({ $0.abandon(side) }) ? .deadlineExceeded : .closed
             }
             switch update({ $0.acquire(side, isCounted: true) }) {
             case .acquired: return

@@ -16,7 +16,8 @@
 //
 // A waiter stays counted until it has the lock: an unlock that sees a count wakes one, and a waiter that was woken but
 // came too late, since a third one took the lock meanwhile, is still counted when the third one unlocks. So no wake is
-// lost, and one that was not needed does no harm.
+// lost, and one that was not needed does no harm. A waiter whose deadline comes before it is woken is taken off the count;
+// one that was woken tries to lock first, so that no wake ends with somebody who leaves.
 
 internal import ApusRuntime
 
@@ -89,6 +90,13 @@ package struct DescriptorState: Equatable, Sendable {
         increment(Self.referenceShift)
         if isCounted { decrement(waiterShift(side)) }
         return .acquired
+    }
+
+    /// Ends the wait of one that is counted and gives up. False when closed: nobody is counted any more.
+    package mutating func abandon(_ side: Side) -> Bool {
+        guard !isClosed else { return false }
+        decrement(waiterShift(side))
+        return true
     }
 
     /// Unlocks a side that `acquire` has locked.

@@ -59,8 +59,9 @@ package struct PollDescriptor: Sendable {
 
     /// Waits until an attempt is worth while and takes note that it is being made.
     ///
-    /// Returns at once when readiness is recorded, which for reading it always is after a hang-up. Parks the calling goroutine, or
-    /// blocks the calling thread, until an event, the earlier of `deadline` and the descriptor's own, or `evict`.
+    /// Returns at once when readiness is recorded, which for reading it always is after a hang-up. Parks the calling
+    /// goroutine, or blocks the calling thread, until an event, the earlier of `deadline` and the descriptor's own, or
+    /// `evict`.
     @inline(__always)
     package func wait(_ direction: Direction, deadline: MonotonicTime) -> WaitResult {
         let slot = unsafe reference.slot(direction)

@@ -91,8 +91,8 @@ package struct GoroutineRecord: ~Copyable {
     let life = Atomic<UInt64>(0)
     /// Protected by the record's lock of `JoinLocks`.
     var lastJoiner: UnsafeMutablePointer<WaitNode>?
-    /// For a plain thread's record: the thread sleeps on it while it is 0. Unused by goroutines.
-    let signal = Atomic<UInt32>(0)
+    /// For a plain thread's record: what the thread waits on. Unused by goroutines.
+    let signal = ThreadSignal()
     let kind: Kind
     /// What the goroutine waits for, for people to read. Written by itself before it parks.
     var waitReason = WaitReason.none

@@ -42,7 +42,7 @@ func park(
     if waiter.record.kind == .goroutine {
         unsafe suspend(ThreadReference.current!, commit: commit, context: context)
     } else if unsafe commit(waiter.address, context) {
-        waiter.blockThread()
+        waiter.record.signal.receive()
     }
     waiter.record.waitReason = .none
 }
@@ -86,7 +86,7 @@ func ready(_ waiter: GoroutineReference) {
 
 @inline(never)
 private func readyElsewhere(_ waiter: GoroutineReference) {
-    guard waiter.record.kind == .goroutine else { return waiter.unblockThread() }
+    guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
     Scheduler.shared.pushGlobal(waiter)
     Scheduler.shared.wakeWorkerIfNeeded()
 }
@@ -108,23 +108,5 @@ extension RecordReference where Record == GoroutineRecord {
             return running
         }
         return thread.record.waiter
-    }
-
-    /// Blocks the thread whose record this is until `unblockThread`, which may have come first.
-    fileprivate func blockThread() {
-        while record.signal.load(ordering: .acquiring) == 0 {
-            unsafe withUnsafePointer(to: record.signal) { word in
-                _ = unsafe apus_futex_wait(word, 0, -1)
-            }
-        }
-        record.signal.store(0, ordering: .relaxed)
-    }
-
-    fileprivate func unblockThread() {
-        // Releasing: pairs with the acquiring load above. The record outlives the wake, being type-stable.
-        record.signal.store(1, ordering: .releasing)
-        unsafe withUnsafePointer(to: record.signal) { word in
-            unsafe apus_futex_wake(word, 1)
-        }
     }
 }

@@ -231,7 +231,7 @@ extension RecordReference where Record == SchedulerRecord {
             thread.record.assignedWorker = worker
             thread.record.isSearching = searching
             record.lock.unlock()
-            thread.wakeAssigned()
+            thread.record.signal.give()
         } else if let thread = record.pollingThread, thread.record.assignedWorker == nil {
             // One thread fewer than Go would start: the poller is looked at by whoever looks for work, too.
             thread.record.assignedWorker = worker
@@ -239,11 +239,13 @@ extension RecordReference where Record == SchedulerRecord {
             record.lock.unlock()
             record.poller.wake()
         } else {
-            let mayStart = record.threadCount < SchedulerRecord.maximumThreads
-            if mayStart { record.threadCount += 1 }
+            let isAllowed = record.threadCount < SchedulerRecord.maximumThreads
+            record.threadCount += 1
             record.lock.unlock()
-            let result = mayStart ? ThreadReference.start(scheduler: self, worker: worker, searching: searching) : -11
-            if result != 0 { giveUpLaunch(worker, searching: searching, started: mayStart, error: -result) }
+            // Beyond our own limit a thread is refused as the system refuses it.
+            let error =
+                isAllowed ? -ThreadReference.start(scheduler: self, worker: worker, searching: searching) : EAGAIN
+            if error != 0 { giveUpLaunch(worker, searching: searching, error: error) }
         }
         record.monitor.wakeIfAsleep(self)
     }
@@ -257,9 +259,9 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     /// The system refuses a thread. The worker stays idle; the monitor, or a thread that comes back, will use it.
-    private func giveUpLaunch(_ worker: WorkerReference, searching: Bool, started: Bool, error: Int32) {
+    private func giveUpLaunch(_ worker: WorkerReference, searching: Bool, error: Int32) {
         record.lock.lock()
-        if started { record.threadCount -= 1 }
+        record.threadCount -= 1
         pushIdleLocked(worker)
         let isFirst = !record.threadIsMissing.exchange(true, ordering: .relaxed)
         let threads = record.threadCount

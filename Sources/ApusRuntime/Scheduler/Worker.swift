@@ -251,7 +251,7 @@ extension RecordReference where Record == ThreadRecord {
     private func wait(as role: IdleRole) {
         switch role {
         case .sleeper:
-            sleepUntilAssigned()
+            record.signal.receive()
             record.scheduler.acceptAssignedWorker(on: self)
         case .poller:
             var woken = GoroutineList()

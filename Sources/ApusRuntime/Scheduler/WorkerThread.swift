@@ -33,8 +33,8 @@ struct ThreadRecord: ~Copyable {
     var commitContext: UnsafeMutableRawPointer?
     /// The thread's own record to wait with. Of a plain thread, and of ours inside `blocking { }`.
     let waiter: GoroutineReference
-    /// The thread sleeps on it while it is 0 and the thread is spare.
-    let signal = Atomic<UInt32>(0)
+    /// A spare thread sleeps on it; given by a waker that has put a worker into `assignedWorker`.
+    let signal = ThreadSignal()
     /// Link of the list of spare threads, or of free records. Protected by the scheduler's lock.
     var next: ThreadReference?
     var signalStack: UnsafeMutableRawPointer?
@@ -121,25 +121,5 @@ extension RecordReference where Record == ThreadRecord {
             }
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
         } while unsafe !record.commit(goroutine.address, record.commitContext)
-    }
-
-    // MARK: Sleeping without a worker
-
-    /// Sleeps until a waker has put a worker into `assignedWorker`. The thread is on the list of spare threads.
-    func sleepUntilAssigned() {
-        while record.signal.load(ordering: .acquiring) == 0 {
-            unsafe withUnsafePointer(to: pointer.pointee.signal) { word in
-                _ = unsafe apus_futex_wait(word, 0, -1)
-            }
-        }
-        record.signal.store(0, ordering: .relaxed)
-    }
-
-    func wakeAssigned() {
-        // Releasing: pairs with the acquiring load above, so that the thread sees its worker.
-        record.signal.store(1, ordering: .releasing)
-        unsafe withUnsafePointer(to: pointer.pointee.signal) { word in
-            unsafe apus_futex_wake(word, 1)
-        }
     }
 }

@@ -86,13 +86,22 @@ struct MutexCore: ~Copyable {
     private static var patience: Int64 { 1_000_000 }
 
     @inline(__always)
-    static func tryLock(_ core: UnsafeMutablePointer<MutexCore>) -> Bool {
-        unsafe core.pointee.word.compareExchange(expected: 0, desired: locked, ordering: .acquiring).exchanged
+    static func lock(_ core: UnsafeMutablePointer<MutexCore>) {
+        guard
+            unsafe core.pointee.word.compareExchange(expected: 0, desired: locked, ordering: .acquiring).exchanged
+        else { return unsafe lockSlowly(core) }
     }
 
-    @inline(__always)
-    static func lock(_ core: UnsafeMutablePointer<MutexCore>) {
-        guard unsafe tryLock(core) else { return unsafe lockSlowly(core) }
+    /// Locks unless the mutex is held, or promised to a waiter. That some wait is no obstacle: they compete.
+    static func tryLock(_ core: UnsafeMutablePointer<MutexCore>) -> Bool {
+        var word = unsafe core.pointee.word.load(ordering: .relaxed)
+        while word & (locked | starving) == 0 {
+            let (exchanged, original) = unsafe core.pointee.word.compareExchange(
+                expected: word, desired: word | locked, ordering: .acquiring)
+            if exchanged { return true }
+            word = original
+        }
+        return false
     }
 
     @inline(__always)
@@ -109,16 +118,7 @@ struct MutexCore: ~Copyable {
         var node = unsafe WaitNode(goroutine: waiter)
         var waitsSince: Int64?
         while true {
-            // Compete, unless the mutex is promised to somebody.
-            let word = unsafe core.pointee.word.load(ordering: .relaxed)
-            if word & (locked | starving) == 0 {
-                if unsafe core.pointee.word.compareExchange(
-                    expected: word, desired: word | locked, ordering: .acquiring
-                ).exchanged {
-                    return
-                }
-                continue
-            }
+            if unsafe tryLock(core) { return }
             unsafe core.pointee.lock.lock()
             // Announce the wait while the mutex is held: from here on unlocking takes `lock`, so it finds the node.
             let impatient = waitsSince.map { MonotonicTime.now.nanoseconds - $0 > patience } ?? false
