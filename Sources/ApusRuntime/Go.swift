@@ -87,6 +87,7 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
 func spawn(_ body: sending @escaping () -> Void) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
+    goroutine.inheritClock()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id)

@@ -23,6 +23,7 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     apus_context_started()
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
+    goroutine.leaveClock()
     goroutine.endLife()
     unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
 }

@@ -16,12 +16,15 @@ public func sleep(for duration: Duration) {
 
 /// Pauses the calling goroutine until the given instant. An instant that has passed yields.
 public func sleep(until deadline: ContinuousClock.Instant) {
-    sleep(for: ContinuousClock.now.duration(to: deadline))
+    let deadline = MonotonicTime(deadline)
+    guard deadline > .now else { return Goroutine.yield() }
+    sleep(untilTime: deadline)
 }
 
 private func sleep(untilTime deadline: MonotonicTime) {
     let waiter = GoroutineReference.currentParkable()
-    guard waiter.record.kind == .goroutine else {
+    // A thread with a manual clock waits to be woken by whoever moves it.
+    guard unsafe waiter.record.kind == .goroutine || waiter.record.timer.clock != nil else {
         return apus_thread_sleep(max(0, deadline.nanoseconds - MonotonicTime.now.nanoseconds))
     }
     var deadline = deadline
