@@ -111,6 +111,7 @@ func spawn(stackSize: Int?, scope: CancellationScope?, _ body: sending @escaping
 private func spawn(scope: CancellationScope?, _ body: sending @escaping () -> Void) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
+    goroutine.inheritClock()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, scope: scope)

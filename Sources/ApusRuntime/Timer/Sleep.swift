@@ -24,7 +24,12 @@ public func sleep(for duration: Duration) -> Bool {
 /// Pauses the calling goroutine until the given instant. An instant that has passed yields. See `sleep(for:)`.
 @discardableResult
 public func sleep(until deadline: ContinuousClock.Instant) -> Bool {
-    sleep(for: ContinuousClock.now.duration(to: deadline))
+    let deadline = MonotonicTime(deadline)
+    guard deadline > .now else {
+        Goroutine.yield()
+        return true
+    }
+    return sleep(untilTime: deadline)
 }
 
 private func sleep(untilTime deadline: MonotonicTime) -> Bool {
@@ -35,7 +40,7 @@ private func sleep(untilTime deadline: MonotonicTime) -> Bool {
             Goroutine.yield()
             return false
         }
-        if waiter.record.kind == .thread, unsafe waiter.record.scope == nil {
+        if unsafe waiter.record.kind == .thread && waiter.record.scope == nil && waiter.record.timer.clock == nil {
             // Nobody can cut it short, and it needs none of our threads.
             apus_thread_sleep(max(0, deadline.nanoseconds - MonotonicTime.now.nanoseconds))
             return true
