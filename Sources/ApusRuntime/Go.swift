@@ -20,16 +20,23 @@ import CApus
 /// The process ends when `main` returns, whatever goroutines are left: join what must be finished.
 ///
 /// - Parameters:
+///   - name: What a dump calls the goroutine, beside its number: at most 32 bytes of UTF-8, of longer ones the beginning.
 ///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough. Rounded up to a
 ///     power of two; memory is used only as far as the stack is really touched.
+///   - fileID: Where the goroutine was started, for dumps: leave it as it is, or pass your own caller's on.
+///   - line: Likewise.
 ///   - body: What to run. What it captures is handed over: the compiler proves that the caller does not touch it any more,
 ///     or that it may be shared.
 /// - Returns: A name for the goroutine, to join it or to compare it. Not needed for anything else.
 @discardableResult
-public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) -> Goroutine {
-    guard let stackSize else { return spawn(body) }
+public func go(
+    name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: sending @escaping () -> Void
+) -> Goroutine {
+    let birthplace = Birthplace(fileID: fileID, line: line)
+    guard let stackSize else { return spawn(birthplace, name: name, body) }
     nonisolated(unsafe) let body = body
-    return spawn { withStack(atLeast: stackSize, unsafe body) }
+    return spawn(birthplace, name: name) { withStack(atLeast: stackSize, unsafe body) }
 }
 
 /// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result or its error.
@@ -40,14 +47,18 @@ public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) -> G
 /// ```
 ///
 /// - Parameters:
+///   - name: What a dump calls the goroutine, beside its number: at most 32 bytes of UTF-8, of longer ones the beginning.
 ///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough.
+///   - fileID: Where the goroutine was started, for dumps: leave it as it is, or pass your own caller's on.
+///   - line: Likewise.
 ///   - body: What to run.
 public func go<Value: Sendable, Failure: Error>(
-    stackSize: Int? = nil, _ body: sending @escaping () throws(Failure) -> Value
+    name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: sending @escaping () throws(Failure) -> Value
 ) -> JoinHandle<Value, Failure> {
     let result = JoinHandle<Value, Failure>.Outcome()
     nonisolated(unsafe) let body = body
-    let goroutine = go(stackSize: stackSize) {
+    let goroutine = go(name: name, stackSize: stackSize, fileID: fileID, line: line) {
         do throws(Failure) {
             unsafe result.value = .success(try body())
         } catch {
@@ -84,19 +95,22 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
     }
 }
 
-func spawn(_ body: sending @escaping () -> Void) -> Goroutine {
+@inline(__always)
+private func spawn(
+    _ birthplace: Birthplace, name: String?, _ body: sending @escaping () -> Void
+) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
-        goroutine.prepare(body: body, id: id)
+        goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name)
         worker.pushNext(goroutine)
         thread.record.scheduler.wakeWorkerIfNeeded()
         return Goroutine(goroutine, id: id)
     }
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
-    goroutine.prepare(body: body, id: id)
+    goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

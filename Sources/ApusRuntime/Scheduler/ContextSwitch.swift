@@ -9,8 +9,9 @@ import Synchronization
 extension RecordReference where Record == GoroutineRecord {
     /// Prepares a free record, with a stack, to run `body`.
     @inline(__always)
-    func prepare(body: @escaping GoroutineBody, id: UInt64) {
+    func prepare(body: @escaping GoroutineBody, id: UInt64, birthplace: Birthplace, name: String?) {
         record.body = body
+        record.birth.set(birthplace, name: name)
         unsafe record.context.identifier = id
         // Releasing: a stale `Goroutine` may look at the record, and must see the new life or the old one's end.
         record.life.store(id << 1, ordering: .releasing)

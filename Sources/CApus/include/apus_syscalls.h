@@ -28,6 +28,17 @@ void apus_futex_wake(const void *_Nonnull word, int32_t count);
 
 /// Nanoseconds of the monotonic clock.
 int64_t apus_monotonic_nanoseconds(void);
+/// The monotonic clock as it was a short while ago, for the price of a load: see WaitReason.swift. Units of about a
+/// millisecond (2^APUS_COARSE_TIME_SHIFT ns), shifted left by eight bits.
+extern struct apus_coarse_clock {
+    // Alone on its cache line: every park reads it.
+    _Alignas(128) uint64_t word;
+} apus_coarse_clock;
+enum { APUS_COARSE_TIME_SHIFT = 20 };
+static inline uint64_t apus_coarse_time(void) {
+    return __atomic_load_n(&apus_coarse_clock.word, __ATOMIC_RELAXED);
+}
+void apus_coarse_time_set(int64_t monotonic_nanoseconds);
 /// Blocks the calling thread.
 void apus_thread_sleep(int64_t nanoseconds);
 /// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.
