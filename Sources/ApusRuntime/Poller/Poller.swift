@@ -55,7 +55,7 @@ struct Poller: ~Copyable {
                 }, woken)
         }
         if count < 0 { fail("the network poller failed (error \(-count))") }
-        lookCount.add(1, ordering: .relaxed)
+        lookCount.wrappingAdd(1, ordering: .relaxed)
     }
 }
 
