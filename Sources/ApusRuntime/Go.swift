@@ -112,6 +112,7 @@ private func spawn(scope: CancellationScope?, _ body: sending @escaping () -> Vo
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
+    thread.record.counters.spawned.add()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, scope: scope)
@@ -122,6 +123,7 @@ private func spawn(scope: CancellationScope?, _ body: sending @escaping () -> Vo
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
     goroutine.prepare(body: body, id: id, scope: scope)
+    scheduler.noteRunnable(goroutine)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

@@ -51,7 +51,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// The monitor thread's life.
     fileprivate func monitor() {
-        var observedLookCount: UInt32 = 0
+        var observedLookCount: UInt64 = 0
         var round = 0
         while true {
             apus_thread_sleep(monitorPeriod)
@@ -81,7 +81,7 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     /// All workers may be busy with goroutines that never wait: connections must not starve for that.
-    private func lookIntoForgottenPoller(observedLookCount: inout UInt32) {
+    private func lookIntoForgottenPoller(observedLookCount: inout UInt64) {
         let count = record.poller.lookCount.load(ordering: .relaxed)
         if count == observedLookCount {
             pollWithoutWaiting()

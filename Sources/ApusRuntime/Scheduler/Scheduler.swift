@@ -49,6 +49,11 @@ struct SchedulerRecord: ~Copyable {
     let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
+    /// Goroutines that were made runnable without a worker: which of them are timed.
+    let pushesElsewhere = Atomic<UInt64>(0)
+    /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
+    let lastThreadRecord = Atomic<UInt>(0)
+    let startTime = MonotonicTime.now
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
@@ -465,7 +470,13 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe waiter.initialize(to: GoroutineRecord(kind: .thread))
         let memory = unsafe ThreadReference.allocate()
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
-        return unsafe ThreadReference(memory)
+        let thread = unsafe ThreadReference(memory)
+        record.lock.lock()
+        thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
+        // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
+        record.lastThreadRecord.store(thread.bits, ordering: .releasing)
+        record.lock.unlock()
+        return thread
     }
 
     /// The thread has ended, or was never started.

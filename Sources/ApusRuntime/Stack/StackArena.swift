@@ -65,6 +65,8 @@ struct StackArena: ~Copyable {
     private var kind: GuardKind?
     private var guardMappings = 0
     private var guardMappingLimit = 0
+    /// Slots handed out so far.
+    private(set) var taken = 0
 
     /// Room for a million stacks. Only address space, so it is asked for at once; where the system limits that too
     /// (ulimit -v, vm.overcommit_memory=2) for half as much, and again.
@@ -78,6 +80,7 @@ struct StackArena: ~Copyable {
         let base = unsafe nextSlot!
         unsafe nextSlot = base + StackSlot.bytes
         remaining -= 1
+        taken += 1
         return unsafe StackSlot.initialize(base: base, isGuarded: installGuard(at: base))
     }
 
