@@ -280,6 +280,13 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func pushIdleLocked(_ worker: WorkerReference) {
+        if worker.record.isStalled.load(ordering: .relaxed) {
+            // Found stuck before it had nothing to do any more: another runs in its place, so this one goes. Its queue is
+            // empty, and whoever pushes to another finds the one that stands in, idle or about to look.
+            worker.record.isStalled.store(false, ordering: .relaxed)
+            record.activeCount.add(1, ordering: .relaxed)
+            return pushRetiredLocked(worker)
+        }
         worker.record.isRunning.store(false, ordering: .relaxed)
         worker.record.next = record.idleWorkers
         record.idleWorkers = worker
