@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where each number of `Runtime.metrics` comes from: threads' own counters, what the scheduler keeps anyway, and the
-// pools. Numbers of which one is subtracted from another are read in the order in which no difference becomes negative
-// by what happens meanwhile: ends before starts. (Where memory is ordered weakly it still may, so it is cut off at 0.)
+// pools.
+//
+// How many goroutines are alive is the difference of two numbers that others go on changing: those that have ended are
+// read before those that were started, so that it is never negative. What ends between the two readings is too much in
+// it, which matters when the reader loses its processor just then. So the first are read again after the second, and if
+// they are far from what they were, everything once more. The same goes for parks and wake-ups.
 
 import Synchronization
 
@@ -15,12 +19,15 @@ extension RecordReference where Record == SchedulerRecord {
             metrics.steals.successes += thread.record.counters.steals.value
             metrics.steals.goroutines += thread.record.counters.stolen.value
         }
-        countWorkers(&metrics)
         record.lock.lock()
+        countWorkersLocked(&metrics)
         metrics.threads.total = record.threadCount
         metrics.threads.spare = record.spareThreadCount
         metrics.threads.polling = record.pollingThread == nil ? 0 : 1
         record.lock.unlock()
+        for index in 0..<workerCount {
+            worker(index).record.latencies.add(to: &metrics.runQueueLatency.counts)
+        }
         metrics.poller.descriptors = record.poller.descriptorCount.load(ordering: .relaxed)
         metrics.poller.polls = Int(truncatingIfNeeded: record.poller.lookCount.load(ordering: .relaxed))
         metrics.poller.events = Int(truncatingIfNeeded: record.poller.eventCount.load(ordering: .relaxed))
@@ -38,39 +45,64 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     private func countGoroutines(_ metrics: inout Runtime.Metrics) {
-        var blockingEnded = 0
-        forEachThreadRecord { thread in
-            metrics.goroutines.finished += thread.record.counters.finished.value
-            metrics.goroutines.wakeUps += thread.record.counters.wakeUps.value
-            blockingEnded += thread.record.counters.blockingEnded.value
+        var ends = sumEnds()
+        var starts = sumStarts()
+        for _ in 0..<Self.attempts {
+            let later = sumEnds()
+            if later.finished - ends.finished + later.wakeUps - ends.wakeUps <= Self.tolerance { break }
+            ends = later
+            starts = sumStarts()
         }
-        forEachThreadRecord { thread in
-            metrics.goroutines.spawned += thread.record.counters.spawned.value
-            metrics.goroutines.parks += thread.record.counters.parks.value
-            metrics.blockingCalls.total += thread.record.counters.blockingBegun.value
-        }
-        metrics.goroutines.alive = max(0, metrics.goroutines.spawned - metrics.goroutines.finished)
-        metrics.goroutines.waiting = max(0, metrics.goroutines.parks - metrics.goroutines.wakeUps)
-        metrics.blockingCalls.underWay = max(0, metrics.blockingCalls.total - blockingEnded)
+        metrics.goroutines.spawned = starts.spawned
+        metrics.goroutines.finished = ends.finished
+        metrics.goroutines.parks = starts.parks
+        metrics.goroutines.wakeUps = ends.wakeUps
+        metrics.blockingCalls.total = starts.blocking
+        // Where memory is ordered weakly, the order of reading promises nothing.
+        metrics.goroutines.alive = max(0, starts.spawned - ends.finished)
+        metrics.goroutines.waiting = max(0, starts.parks - ends.wakeUps)
+        metrics.blockingCalls.underWay = max(0, starts.blocking - ends.blocking)
     }
 
-    private func countWorkers(_ metrics: inout Runtime.Metrics) {
+    private static var attempts: Int { 10 }
+    private static var tolerance: Int { 10 }
+
+    private func sumEnds() -> (finished: Int, wakeUps: Int, blocking: Int) {
+        var sums = (finished: 0, wakeUps: 0, blocking: 0)
+        forEachThreadRecord { thread in
+            sums.finished += thread.record.counters.finished.value
+            sums.wakeUps += thread.record.counters.wakeUps.value
+            sums.blocking += thread.record.counters.blockingEnded.value
+        }
+        return sums
+    }
+
+    private func sumStarts() -> (spawned: Int, parks: Int, blocking: Int) {
+        var sums = (spawned: 0, parks: 0, blocking: 0)
+        forEachThreadRecord { thread in
+            sums.spawned += thread.record.counters.spawned.value
+            sums.parks += thread.record.counters.parks.value
+            sums.blocking += thread.record.counters.blockingBegun.value
+        }
+        return sums
+    }
+
+    private func countWorkersLocked(_ metrics: inout Runtime.Metrics) {
         metrics.workers.total = activeCount
         metrics.workers.idle = idleCount
         metrics.workers.searching = record.searchingCount.load(ordering: .relaxed)
         metrics.goroutines.runnable = record.globalCount.load(ordering: .relaxed)
-        var isIdleOrRunning = 0
+        var others = 0
         for index in 0..<workerCount {
             let worker = worker(index)
             metrics.goroutines.runnable += worker.record.queue.count
-            worker.record.latencies.add(to: &metrics.runQueueLatency.counts)
             if worker.record.isStalled.load(ordering: .relaxed) {
                 metrics.workers.stalled += 1
             } else {
-                isIdleOrRunning += 1
+                others += 1
             }
         }
-        metrics.workers.retired = max(0, isIdleOrRunning - metrics.workers.total)
+        metrics.workers.retired = others - metrics.workers.total
     }
 
     /// Every thread that has used the runtime, also those that have ended and whose record nobody has taken over yet.
