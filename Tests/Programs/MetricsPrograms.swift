@@ -17,6 +17,7 @@ let metricsScenarios = [
     Scenario("metrics-latency-all", count: 10_000, run: metricsLatencyOfAll),
     Scenario("metrics-latency-sampled", count: 1000, run: metricsLatencySampled),
     Scenario("metrics-while-busy", count: 200, run: metricsWhileBusy),
+    Scenario("schedule-trace", count: 3, run: scheduleTrace),
 ]
 
 /// What was started has ended, and who began to wait was woken, to the last one.
@@ -234,4 +235,62 @@ private func metricsWhileBusy(_ run: Run) {
     stop.set()
     thread.join()
     readers.wait()
+}
+
+/// A line of `schedtrace`, taken apart.
+private struct ScheduleLine {
+    let milliseconds: Int
+    private let fields: [Substring: Int]
+    let queues: [Int]
+
+    init(_ run: Run, _ line: String) {
+        let parts = line.split(separator: ": ", maxSplits: 1)
+        let ends = parts.last?.split(separator: " queues=[") ?? []
+        guard parts.count == 2, ends.count == 2, parts[0].hasPrefix("SCHED "), parts[0].hasSuffix("ms"),
+            let time = Int(parts[0].dropFirst(6).dropLast(2)), ends[1].hasSuffix("]")
+        else { run.fail("this is no line about the scheduler: \(line)") }
+        milliseconds = time
+        queues = ends[1].dropLast().split(separator: " ").map { Int($0)! }
+        var fields: [Substring: Int] = [:]
+        for field in ends[0].split(separator: " ") {
+            let nameAndValue = field.split(separator: "=")
+            fields[nameAndValue[0]] = Int(nameAndValue[1])!
+        }
+        self.fields = fields
+    }
+
+    subscript(name: Substring) -> Int { fields[name] ?? -1 }
+}
+
+/// The lines come while all workers are busy, and while nothing runs.
+private func scheduleTrace(_ run: Run) {
+    let errors = OwnErrors(run)
+    var last = -1
+    /// Reads on until so many lines in a row fulfil the condition.
+    func expect(_ condition: (ScheduleLine) -> Bool) {
+        var seen = 0
+        while seen < run.count {
+            let line = ScheduleLine(run, errors.nextLine())
+            run.check(line.milliseconds > last, "\(line.milliseconds) ms come after \(last)")
+            last = line.milliseconds
+            run.checkEqual(line["workers"], Settings.workers, "the number of workers")
+            run.check(line.queues.count >= Settings.workers, "\(line.queues.count) queues")
+            seen = condition(line) ? seen + 1 : 0
+        }
+    }
+    let stop = Flag()
+    let group = WaitGroup()
+    for _ in 0..<Settings.workers { group.go { while !stop.isSet { apus_spin_hint() } } }
+    // As soon as they are known to be stuck, others that stand in for them are idle.
+    expect {
+        $0["goroutines"] == Settings.workers && $0["waiting"] == 0 && $0["runnable"] == 0
+            && $0["idle"] <= $0["stalled"]
+    }
+    stop.set()
+    group.wait()
+    go { sleep(for: .seconds(3600)) }
+    expect {
+        $0["idle"] == Settings.workers && $0["waiting"] == 1 && $0["timers"] == 1 && $0["runnable"] == 0
+            && $0["global"] == 0 && $0["searching"] == 0 && $0.queues.allSatisfy { $0 == 0 }
+    }
 }

@@ -16,6 +16,8 @@ struct Configuration {
     /// Whether a yielding or woken goroutine is sent to the global queue now and then, so that it changes threads. A
     /// test's means: what migrates seldom shows its errors seldom.
     var migrationInterval: UInt32?
+    /// How often a line about the scheduler is written to standard error.
+    var scheduleTraceMilliseconds: Int?
     /// One in so many goroutines is timed from runnable to running.
     var sampleInterval = defaultSampleInterval
 
@@ -44,6 +46,8 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
+            scheduleTraceMilliseconds = milliseconds
         case ("sample", let interval?) where (1...1_000_000).contains(interval):
             sampleInterval = UInt32(interval)
         case ("guard", _):
@@ -52,7 +56,7 @@ struct Configuration {
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N, migrate=N and sample=1…1000000")
+                    + "guardmappings=N, migrate=N, sample=1…1000000 and schedtrace=MILLISECONDS")
         }
     }
 

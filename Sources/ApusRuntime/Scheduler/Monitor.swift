@@ -8,7 +8,7 @@
 // at two looks, it lets another worker take its place (`Scheduler.standIn`), which steals the stuck one's queue. When the
 // goroutine comes back, one of the two retires.
 //
-// While nothing runs, the monitor sleeps.
+// While nothing runs, the monitor sleeps (but for the lines of `APUS_DEBUG=schedtrace`, which it writes).
 
 import CApus
 import Synchronization
@@ -53,16 +53,27 @@ extension RecordReference where Record == SchedulerRecord {
     fileprivate func monitor() {
         var observedLookCount: UInt64 = 0
         var round = 0
+        var trace = ScheduleTrace(scheduler: self)
         while true {
-            apus_thread_sleep(monitorPeriod)
+            nap(writing: &trace)
             round += 1
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
             let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
             if round % roundsPerTrimming == 0, !hasStacksToTrim, idleCount == activeCount {
-                sleepUntilWorkerWakes()
+                sleepUntilWorkerWakes(writing: &trace)
             }
+        }
+    }
+
+    private func nap(writing trace: inout ScheduleTrace) {
+        let end = MonotonicTime.now.nanoseconds + monitorPeriod
+        while true {
+            trace.writeIfDue(self)
+            let left = end - MonotonicTime.now.nanoseconds
+            if left <= 0 { return }
+            apus_thread_sleep(trace.wait(atMost: left))
         }
     }
 
@@ -96,7 +107,7 @@ extension RecordReference where Record == SchedulerRecord {
         if hasQueuedWork { wakeWorkerIfNeeded() }
     }
 
-    private func sleepUntilWorkerWakes() {
+    private func sleepUntilWorkerWakes(writing trace: inout ScheduleTrace) {
         record.monitor.state.store(2, ordering: .sequentiallyConsistent)
         // A worker that woke before the store did not see it.
         guard idleCount == activeCount else {
@@ -104,8 +115,9 @@ extension RecordReference where Record == SchedulerRecord {
         }
         while record.monitor.state.load(ordering: .sequentiallyConsistent) == 2 {
             unsafe withUnsafePointer(to: pointer.pointee.monitor.state) { word in
-                _ = unsafe apus_futex_wait(word, 2, -1)
+                _ = unsafe apus_futex_wait(word, 2, trace.wait(atMost: -1))
             }
+            trace.writeIfDue(self)
         }
     }
 }
