@@ -52,7 +52,7 @@ extension RecordReference where Record == WorkerRecord {
     /// Counts how long a goroutine that is about to run has waited for it.
     @inline(never)
     func noteRuns(_ goroutine: GoroutineReference) {
-        record.latencies.count(MonotonicTime.now.nanoseconds - goroutine.record.runnableSince)
+        record.latencies.count(MonotonicTime.ofSystem.nanoseconds - goroutine.record.runnableSince)
         goroutine.record.runnableSince = 0
     }
 }
@@ -68,7 +68,7 @@ extension RecordReference where Record == SchedulerRecord {
 extension RecordReference where Record == GoroutineRecord {
     /// Starts the time until the goroutine runs. The caller is making it runnable, so nobody else touches it.
     func noteRunnable() {
-        record.runnableSince = MonotonicTime.now.nanoseconds
+        record.runnableSince = MonotonicTime.ofSystem.nanoseconds
     }
 }
 

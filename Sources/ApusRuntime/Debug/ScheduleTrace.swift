@@ -20,14 +20,14 @@ struct ScheduleTrace {
     /// How long to wait for the next line, if it comes within `nanoseconds`; negative is without limit.
     func wait(atMost nanoseconds: Int64) -> Int64 {
         guard next != .max else { return nanoseconds }
-        let left = max(0, next - MonotonicTime.now.nanoseconds)
+        let left = max(0, next - MonotonicTime.ofSystem.nanoseconds)
         return nanoseconds < 0 ? left : min(left, nanoseconds)
     }
 
     /// Writes a line when it is due. Those whose time has passed unused are left out.
     mutating func writeIfDue(_ scheduler: Scheduler) {
         guard next != .max else { return }
-        let now = MonotonicTime.now.nanoseconds
+        let now = MonotonicTime.ofSystem.nanoseconds
         guard now >= next else { return }
         next += ((now - next) / interval + 1) * interval
         writeError(Self.line(scheduler, milliseconds: (now - scheduler.record.startTime.nanoseconds) / 1_000_000))

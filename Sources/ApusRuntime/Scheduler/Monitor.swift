@@ -68,10 +68,10 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     private func nap(writing trace: inout ScheduleTrace) {
-        let end = MonotonicTime.now.nanoseconds + monitorPeriod
+        let end = MonotonicTime.ofSystem.nanoseconds + monitorPeriod
         while true {
             trace.writeIfDue(self)
-            let left = end - MonotonicTime.now.nanoseconds
+            let left = end - MonotonicTime.ofSystem.nanoseconds
             if left <= 0 { return }
             apus_thread_sleep(trace.wait(atMost: left))
         }

@@ -53,7 +53,7 @@ struct SchedulerRecord: ~Copyable {
     let pushesElsewhere = Atomic<UInt64>(0)
     /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
     let lastThreadRecord = Atomic<UInt>(0)
-    let startTime = MonotonicTime.now
+    let startTime = MonotonicTime.ofSystem
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
