@@ -137,6 +137,7 @@ private func spawn(
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
+    thread.record.counters.spawned.add()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
@@ -147,6 +148,7 @@ private func spawn(
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
     goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
+    scheduler.noteRunnable(goroutine)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

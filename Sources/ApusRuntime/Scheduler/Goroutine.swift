@@ -98,6 +98,9 @@ package struct GoroutineRecord: ~Copyable {
     let life = Atomic<UInt64>(0)
     /// Protected by the record's lock of `JoinLocks`.
     var lastJoiner: UnsafeMutablePointer<WaitNode>?
+    /// When the goroutine was made runnable, in monotonic nanoseconds; 0 unless it is one that is timed. Written by who
+    /// makes it runnable, and reset by who runs it.
+    var runnableSince: Int64 = 0
     /// For a plain thread's record: what the thread waits on. Unused by goroutines.
     let signal = ThreadSignal()
     /// Who ends the wait that is under way, where there is more than one who may.

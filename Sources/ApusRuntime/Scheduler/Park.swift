@@ -40,7 +40,9 @@ func park(
 ) {
     waiter.record.waitNote.begin(reason)
     if waiter.record.kind == .goroutine {
-        unsafe suspend(ThreadReference.current!, commit: commit, context: context)
+        let thread = ThreadReference.current!
+        thread.record.counters.parks.add()
+        unsafe suspend(thread, commit: commit, context: context)
     } else if unsafe commit(waiter.address, context) {
         waiter.record.signal.receive()
     }
@@ -120,7 +122,9 @@ let commitYield: ParkCommit = { goroutine, _ in
 /// Puts the goroutine at the end of the global queue: its thread has no worker.
 let commitToGlobalQueue: ParkCommit = { goroutine, _ in
     let scheduler = Scheduler.shared
-    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    let goroutine = unsafe GoroutineReference(goroutine)
+    scheduler.noteRunnable(goroutine)
+    scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return true
 }
@@ -132,6 +136,7 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 func ready(_ waiter: GoroutineReference) {
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
         waiter.record.waitNote.end()
+        thread.record.counters.wakeUps.add()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -143,8 +148,12 @@ func ready(_ waiter: GoroutineReference) {
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
     waiter.record.waitNote.end()
-    Scheduler.shared.pushGlobal(waiter)
-    Scheduler.shared.wakeWorkerIfNeeded()
+    let thread = ThreadReference.currentOrAttached()
+    thread.record.counters.wakeUps.add()
+    let scheduler = thread.record.scheduler
+    scheduler.noteRunnable(waiter)
+    scheduler.pushGlobal(waiter)
+    scheduler.wakeWorkerIfNeeded()
 }
 
 /// Makes every goroutine of a list runnable, in order.

@@ -25,8 +25,6 @@ struct SchedulerRecord: ~Copyable {
     var spareThreads: ThreadReference?
     var spareThreadCount = 0
     var freeThreadRecords: ThreadReference?
-    /// Every thread record there is, the free ones too.
-    var allThreadRecords: ThreadReference?
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -51,6 +49,11 @@ struct SchedulerRecord: ~Copyable {
     let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
+    /// Goroutines that were made runnable without a worker: which of them are timed.
+    let pushesElsewhere = Atomic<UInt64>(0)
+    /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
+    let lastThreadRecord = Atomic<UInt>(0)
+    let startTime = MonotonicTime.ofSystem
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
@@ -278,6 +281,13 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func pushIdleLocked(_ worker: WorkerReference) {
+        if worker.record.isStalled.load(ordering: .relaxed) {
+            // Found stuck before it had nothing to do any more: another runs in its place, so this one goes. Its queue is
+            // empty, and whoever pushes to another finds the one that stands in, idle or about to look.
+            worker.record.isStalled.store(false, ordering: .relaxed)
+            record.activeCount.add(1, ordering: .relaxed)
+            return pushRetiredLocked(worker)
+        }
         worker.record.isRunning.store(false, ordering: .relaxed)
         worker.record.next = record.idleWorkers
         record.idleWorkers = worker
@@ -470,8 +480,9 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
         let thread = unsafe ThreadReference(memory)
         thread.record.owner = owner
-        thread.record.nextOfAll = record.allThreadRecords
-        record.allThreadRecords = thread
+        thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
+        // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
+        record.lastThreadRecord.store(thread.bits, ordering: .releasing)
         return thread
     }
 

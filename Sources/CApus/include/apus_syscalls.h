@@ -95,7 +95,7 @@ int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);
 /// Waits for at most `nanoseconds` (negative: no limit) and calls `handle(event, argument)` for each event. The number of
-/// events, or -errno.
+/// events that it called it for, or -errno.
 int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
                      void (*_Nonnull handle)(struct apus_poll_event event, void *_Nonnull argument),
                      void *_Nonnull argument);
