@@ -5,7 +5,7 @@
 import Apus
 import CApus
 
-let timerScenarios = [
+let sleepScenarios = [
     Scenario("sleeps", count: 100_000, run: sleeps),
     Scenario("sleep-is-never-early", count: 200, run: sleepIsNeverEarly),
     Scenario("sleep-long-and-short", run: sleepLongAndShort),
