@@ -74,7 +74,7 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
     private static func fire(_ state: UnsafeMutablePointer<State>) {
         nonisolated(unsafe) let timer = unsafe state.pointee.timer
         func start() {
-            _ = spawn {
+            _ = spawn(stackSize: nil, scope: nil) {
                 let timer = unsafe timer.takeRetainedValue()
                 unsafe timer.state.pointee.body()
             }

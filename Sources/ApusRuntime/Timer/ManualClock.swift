@@ -73,6 +73,7 @@ public final class ManualClock: Sendable {
     /// Calls a function that waits by this clock, as do all goroutines that are started in it, to their ends.
     ///
     /// May be called from several goroutines and threads, and inside another clock's. Errors pass through.
+    @discardableResult
     public func run<Result: ~Copyable, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {

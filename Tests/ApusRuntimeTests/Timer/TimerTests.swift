@@ -330,7 +330,7 @@ struct TimerTests {
 
     @Test("A million, set and stopped, and some that fire", arguments: [1, 2])
     func million(workers: Int) throws {
-        try expectScenario("timer-million", workers: workers)
+        try expectScenario("timer-million", count: 200_000, workers: workers)
     }
 
     @Test("Misuse is named")
