@@ -32,7 +32,7 @@ extension RecordReference where Record == SchedulerRecord {
         metrics.poller.polls = Int(truncatingIfNeeded: record.poller.lookCount.load(ordering: .relaxed))
         metrics.poller.events = Int(truncatingIfNeeded: record.poller.eventCount.load(ordering: .relaxed))
         for index in 0..<record.configuration.processors {
-            metrics.timers.pending += unsafe record.timerHeaps[index].pendingCount
+            metrics.timers.pending += unsafe record.timerQueues[index].withLock { $0.count }
         }
         let stacks = StackPool.census
         metrics.stacks.inUse = min(metrics.goroutines.alive, stacks.made)

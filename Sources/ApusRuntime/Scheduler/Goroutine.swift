@@ -122,7 +122,7 @@ package struct GoroutineRecord: ~Copyable {
     /// Whether the wait for a descriptor ended with an event. Written by whoever takes the waiter out of the descriptor.
     var wokenByEvent = false
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
-    var timer = TimerNode()
+    var timer = unsafe TimerNode(clock: nil)
 
     enum Kind: UInt8 { case goroutine, thread }
 

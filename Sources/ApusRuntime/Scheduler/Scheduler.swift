@@ -42,8 +42,8 @@ struct SchedulerRecord: ~Copyable {
 
     let configuration: Configuration
     let poller: Poller
-    /// One heap per processor, shared out among the workers, never moved.
-    let timerHeaps: UnsafeMutablePointer<TimerHeapReference>
+    /// One queue per processor, shared out among the workers, never moved.
+    let timerQueues: UnsafeMutablePointer<TimerQueueReference>
     // Read on every wake, written when a worker falls asleep or wakes up.
     let idleCount = Atomic<Int>(0)
     let searchingCount = Atomic<Int>(0)
@@ -59,11 +59,11 @@ struct SchedulerRecord: ~Copyable {
     init(configuration: Configuration) {
         self.configuration = configuration
         self.poller = Poller()
-        let heaps = UnsafeMutablePointer<TimerHeapReference>.allocate(capacity: configuration.processors)
+        let queues = UnsafeMutablePointer<TimerQueueReference>.allocate(capacity: configuration.processors)
         for index in 0..<configuration.processors {
-            unsafe (heaps + index).initialize(to: TimerHeapReference.make())
+            unsafe (queues + index).initialize(to: TimerQueueReference.make())
         }
-        unsafe self.timerHeaps = heaps
+        unsafe self.timerQueues = queues
         unsafe self.workers = .allocate(capacity: Self.maximumWorkers)
     }
 
@@ -126,10 +126,10 @@ extension RecordReference where Record == SchedulerRecord {
         let index = record.workerCount.load(ordering: .relaxed)
         guard index < SchedulerRecord.maximumWorkers else { return nil }
         let memory = unsafe WorkerReference.allocate()
-        let heap = unsafe record.timerHeaps[index % record.configuration.processors]
+        let timers = unsafe record.timerQueues[index % record.configuration.processors]
         unsafe memory.initialize(
             to: WorkerRecord(
-                index: index, configuration: record.configuration, timers: heap,
+                index: index, configuration: record.configuration, timers: timers,
                 seed: apus_random_seed()))
         let worker = unsafe WorkerReference(memory)
         unsafe (record.workers + index).initialize(to: worker)

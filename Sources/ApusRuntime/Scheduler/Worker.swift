@@ -23,7 +23,7 @@ struct WorkerRecord: ~Copyable {
     /// Written under the scheduler's lock.
     let isStalled = Atomic<Bool>(false)
     /// Timers of goroutines that fell asleep on this worker.
-    let timers: TimerHeapReference
+    let timers: TimerQueueReference
     /// Link of the list of idle or of retired workers. Protected by the scheduler's lock.
     var next: WorkerReference?
 
@@ -46,7 +46,7 @@ struct WorkerRecord: ~Copyable {
     // The monitor's alone.
     var observedTick: UInt32 = 0
 
-    init(index: Int, configuration: Configuration, timers: TimerHeapReference, seed: UInt64) {
+    init(index: Int, configuration: Configuration, timers: TimerQueueReference, seed: UInt64) {
         self.index = index
         self.queue = RunQueue(capacity: configuration.queueCapacity)
         self.sampleInterval = configuration.sampleInterval
