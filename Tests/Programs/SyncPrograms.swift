@@ -228,9 +228,9 @@ private final class ParkedSemaphore: Sendable {
     /// False when the deadline came first.
     func take(deadline: MonotonicTime = .distantFuture) -> Bool {
         while !tryTake() {
-            let isWoken = waiters.wait(
+            let end = waiters.wait(
                 unless: { places.load(ordering: .sequentiallyConsistent) > 0 }, deadline: deadline)
-            guard isWoken else { return false }
+            if end == .deadlineExceeded { return false }
         }
         return true
     }

@@ -96,8 +96,8 @@ struct MutexCore: ~Copyable {
     }
 
     private static func waitAwake() {
-        let end = MonotonicTime.now.nanoseconds + lookInterval
-        repeat { apus_spin_hint() } while MonotonicTime.now.nanoseconds < end
+        let end = MonotonicTime.ofSystem.nanoseconds + lookInterval
+        repeat { apus_spin_hint() } while MonotonicTime.ofSystem.nanoseconds < end
     }
 
     @usableFromInline
@@ -219,7 +219,7 @@ struct MutexCore: ~Copyable {
     private static func handOver(_ core: UnsafeMutablePointer<MutexCore>) {
         unsafe core.pointee.lock.lock()
         let node = unsafe core.pointee.waiters.popFirst()!
-        unsafe node.pointee.succeeded = true
+        unsafe node.pointee.outcome = .succeeded
         let goroutine = unsafe node.pointee.goroutine
         let isLast = unsafe core.pointee.waiters.isEmpty
         // Releasing: the new holder must see what the last one did. Nobody else writes now: announcing needs `lock`.

@@ -104,6 +104,9 @@ public final class WaitGroup: Sendable {
         }
     }
 
+    /// Whether nothing is counted at this moment.
+    var isIdle: Bool { unsafe core.pointee.word.load(ordering: .acquiring) <= Self.waiting }
+
     private func wakeWaiters() {
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
@@ -111,7 +114,7 @@ public final class WaitGroup: Sendable {
         if unsafe core.pointee.word.compareExchange(
             expected: Self.waiting, desired: 0, ordering: .acquiringAndReleasing
         ).exchanged {
-            unsafe core.pointee.waiters.drain(succeeded: true, into: &woken)
+            unsafe core.pointee.waiters.drain(.succeeded, into: &woken)
         }
         unsafe core.pointee.lock.unlock()
         ready(woken)
