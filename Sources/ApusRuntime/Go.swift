@@ -112,6 +112,7 @@ private func spawn(scope: CancellationScope?, _ body: sending @escaping () -> Vo
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
+    goroutine.inheritLocals(from: thread)
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, scope: scope)

@@ -27,6 +27,7 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
     if let scope = unsafe goroutine.record.scope { unsafe scope.takeUnretainedValue().end() }
+    goroutine.leaveLocals()
     goroutine.leaveClock()
     goroutine.endLife()
     unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
