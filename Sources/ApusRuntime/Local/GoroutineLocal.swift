@@ -39,7 +39,7 @@ public final class GoroutineLocal<Value: Sendable>: Sendable {
     ///
     /// Never waits. Takes one step for each binding, of this local or another, that is nearer.
     public var value: Value {
-        guard let thread = ThreadReference.current, let innermost = unsafe thread.holder.record.locals else {
+        guard let thread = ThreadReference.current, let innermost = unsafe thread.caller.record.locals else {
             return defaultValue
         }
         return unsafe find(from: innermost)
@@ -63,7 +63,7 @@ public final class GoroutineLocal<Value: Sendable>: Sendable {
     public func withValue<Result: ~Copyable, Failure: Error>(
         _ value: Value, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let holder = ThreadReference.currentOrAttached().holder
+        let holder = ThreadReference.currentOrAttached().caller
         let outer = unsafe holder.record.locals
         let binding = unsafe Binding(self, value, outer: outer?.takeUnretainedValue())
         unsafe holder.record.locals = Unmanaged.passUnretained(binding)
@@ -112,17 +112,11 @@ class LocalBinding: @unchecked Sendable {
     }
 }
 
-extension RecordReference where Record == ThreadRecord {
-    /// Whose bindings count for the calling thread: those of the goroutine that it runs, or its own.
-    @inline(__always)
-    fileprivate var holder: GoroutineReference { running ?? record.waiter }
-}
-
 extension RecordReference where Record == GoroutineRecord {
     /// For a new goroutine: takes over what is bound where it is started.
     @inline(__always)
     func inheritLocals(from thread: ThreadReference) {
-        if let locals = unsafe thread.holder.record.locals {
+        if let locals = unsafe thread.caller.record.locals {
             unsafe record.locals = locals.retain()
         }
     }

@@ -123,6 +123,7 @@ package struct GoroutineRecord: ~Copyable {
 /// What a goroutine may wait for.
 package enum WaitReason: UInt8, Sendable {
     case none, channelSend, channelReceive, select, sleep, join, mutex, waitGroup, read, write, blockingCall, other
+    case once, semaphore, condition, readLock, writeLock
 }
 
 extension RecordReference where Record == GoroutineRecord {
