@@ -138,6 +138,7 @@ private func spawn(
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
     thread.record.counters.spawned.add()
+    goroutine.inheritLocals(from: thread)
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)

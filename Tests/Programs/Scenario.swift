@@ -20,10 +20,21 @@ struct Scenario: Sendable {
     }
 }
 
-private let allScenarios: [Scenario] =
-    hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + sleepScenarios + timerScenarios + pollerScenarios + metricsScenarios
-
+private let allScenarios: [Scenario] = [
+    hazardScenarios,
+    schedulerScenarios,
+    blockingScenarios,
+    threadScenarios,
+    stackScenarios,
+    overflowScenarios,
+    channelScenarios,
+    syncScenarios,
+    localScenarios,
+    sleepScenarios,
+    timerScenarios,
+    pollerScenarios,
+    metricsScenarios,
+].flatMap { $0 }
 /// What the command line asks for.
 struct Run: Sendable {
     let name: String

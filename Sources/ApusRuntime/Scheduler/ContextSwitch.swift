@@ -30,6 +30,7 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
     if let scope = unsafe goroutine.record.scope { unsafe scope.takeUnretainedValue().end() }
+    goroutine.leaveLocals()
     goroutine.leaveClock()
     // Nothing parks from here on, so the thread stays the same. Counted before it is told: who joined finds it counted.
     let thread = ThreadReference.current!

@@ -109,6 +109,8 @@ package struct GoroutineRecord: ~Copyable {
     var scope: Unmanaged<CancellationScope>?
     /// Somebody called `cancel()`. Written under the record's lock of `JoinLocks`.
     let isCancelRequested = Atomic<Bool>(false)
+    /// The values that are bound for the goroutine, innermost first (see GoroutineLocal.swift). Its own alone.
+    var locals: Unmanaged<LocalBinding>?
     /// The slot of the descriptor for which the goroutine waits, or is about to; zero for none. Written by itself, read
     /// by whoever cancels it.
     let pollSlot = Atomic<UInt>(0)

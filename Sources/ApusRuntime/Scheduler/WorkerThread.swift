@@ -87,6 +87,10 @@ extension RecordReference where Record == ThreadRecord {
         return unsafe GoroutineReference(UnsafeMutableRawPointer(context))
     }
 
+    /// Who calls: the goroutine that the thread runs, also inside `blocking { }`, or the thread's own record.
+    @inline(__always)
+    var caller: GoroutineReference { running ?? record.waiter }
+
     @inline(never)
     private static func attach() -> ThreadReference {
         let thread = Scheduler.shared.makeThreadRecord(owner: .program)
