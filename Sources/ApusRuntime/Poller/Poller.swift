@@ -86,6 +86,7 @@ extension RecordReference where Record == SchedulerRecord {
         }
         let isMoreThanOne = woken.count > 1
         while let goroutine = woken.popFirst() {
+            goroutine.record.waitNote.end()
             worker.pushBack(goroutine)
         }
         if isMoreThanOne { wakeWorkerIfNeeded() }

@@ -16,6 +16,13 @@ struct Configuration {
     /// Whether a yielding or woken goroutine is sent to the global queue now and then, so that it changes threads. A
     /// test's means: what migrates seldom shows its errors seldom.
     var migrationInterval: UInt32?
+    /// Looks of the monitor until it gives back the memory of unused stacks, or goes to sleep when nothing runs: about a
+    /// second, and less in tests of what it does then.
+    var monitorRounds = 100
+    /// Whether a program is ended that can never go on; see Deadlock.swift.
+    var reportsDeadlocks = true
+    /// Whether SIGQUIT dumps the goroutines, where the program leaves it alone; see QuitSignal.swift.
+    var dumpsOnQuitSignal = true
 
     /// `APUS_WORKERS=N`: the number of workers; by default the processors that the process may use (its affinity and its
     /// cgroup's quota). `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
@@ -42,13 +49,19 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        case ("rounds", let rounds?) where rounds > 0:
+            monitorRounds = rounds
+        case ("deadlock", _) where value == "off":
+            reportsDeadlocks = false
+        case ("sigquit", _) where value == "off":
+            dumpsOnQuitSignal = false
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N and migrate=N")
+                    + "guardmappings=N, migrate=N, rounds=N, deadlock=off and sigquit=off")
         }
     }
 
