@@ -33,10 +33,8 @@ public func go(
     name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: sending @escaping () -> Void
 ) -> Goroutine {
-    let birthplace = Birthplace(fileID: fileID, line: line)
-    guard let stackSize else { return spawn(birthplace, name: name, body) }
-    nonisolated(unsafe) let body = body
-    return spawn(birthplace, name: name) { withStack(atLeast: stackSize, unsafe body) }
+    spawn(
+        birthplace: Birthplace(fileID: fileID, line: line), name: name, stackSize: stackSize, scope: nil, body)
 }
 
 /// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result or its error.
@@ -68,6 +66,29 @@ public func go<Value: Sendable, Failure: Error>(
     return JoinHandle(goroutine: goroutine, outcome: result)
 }
 
+/// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result.
+///
+/// The result may be ignored: no error gets lost with it.
+///
+/// - Parameters:
+///   - name: What a dump calls the goroutine, beside its number: at most 32 bytes of UTF-8, of longer ones the beginning.
+///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough.
+///   - fileID: Where the goroutine was started, for dumps: leave it as it is, or pass your own caller's on.
+///   - line: Likewise.
+///   - body: What to run.
+@discardableResult
+public func go<Value: Sendable>(
+    name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+    _ body: sending @escaping () -> Value
+) -> JoinHandle<Value, Never> {
+    let result = JoinHandle<Value, Never>.Outcome()
+    nonisolated(unsafe) let body = body
+    let goroutine = go(name: name, stackSize: stackSize, fileID: fileID, line: line) {
+        unsafe result.value = .success(body())
+    }
+    return JoinHandle(goroutine: goroutine, outcome: result)
+}
+
 /// The result of a goroutine that returns a value or throws.
 ///
 /// Letting go of it does not stop the goroutine; its result is then dropped when it arrives.
@@ -89,28 +110,40 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
     /// Waits until the goroutine has ended and returns its value or throws its error.
     ///
     /// Parks the calling goroutine, or blocks the calling thread. May be called more than once and by more than one.
+    @discardableResult
     public func join() throws(Failure) -> Value {
         goroutine.join()
         return try unsafe outcome.value!.get()
     }
 }
 
+/// Starts a goroutine; with a scope if it is one of a group's.
 @inline(__always)
+func spawn(
+    birthplace: Birthplace, name: String?, stackSize: Int?, scope: CancellationScope?,
+    _ body: sending @escaping () -> Void
+) -> Goroutine {
+    guard let stackSize else { return spawn(birthplace: birthplace, name: name, scope: scope, body) }
+    nonisolated(unsafe) let body = body
+    return spawn(birthplace: birthplace, name: name, scope: scope) { withStack(atLeast: stackSize, unsafe body) }
+}
+
 private func spawn(
-    _ birthplace: Birthplace, name: String?, _ body: sending @escaping () -> Void
+    birthplace: Birthplace, name: String?, scope: CancellationScope?, _ body: sending @escaping () -> Void
 ) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
+    goroutine.inheritClock()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
-        goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name)
+        goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
         worker.pushNext(goroutine)
         thread.record.scheduler.wakeWorkerIfNeeded()
         return Goroutine(goroutine, id: id)
     }
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
-    goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name)
+    goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

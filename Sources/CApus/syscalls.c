@@ -111,6 +111,8 @@ int64_t apus_monotonic_nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t apus_manual_clock_count;
+
 struct apus_coarse_clock apus_coarse_clock;
 
 void apus_coarse_time_set(int64_t monotonic_nanoseconds) {

@@ -26,6 +26,8 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
     let goroutine = thread.running!
     goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
     goroutine.record.waitNote.begin(.blockingCall)
+    // Inside, the goroutine waits with the thread's own record.
+    unsafe thread.record.waiter.record.timer.clock = goroutine.record.timer.clock
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
@@ -37,6 +39,7 @@ extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
         running!.record.waitNote.end()
         running!.record.frame.store(0, ordering: .relaxed)
+        unsafe record.waiter.record.timer.clock = nil
         if record.scheduler.takeIdleWorker(for: self) { return }
         // Back on the thread's own stack, which then waits for another use.
         unsafe suspend(self, commit: unsafe commitToGlobalQueue, context: nil)
