@@ -22,7 +22,7 @@ struct Scenario: Sendable {
 
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios
+    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios + dumpScenarios + deadlockScenarios
 
 /// What the command line asks for.
 struct Run: Sendable {

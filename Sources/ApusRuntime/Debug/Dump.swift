@@ -26,7 +26,7 @@ extension Goroutine {
     }
 }
 
-struct Dump {
+package struct Dump {
     /// What is put together: goroutines that do the same at the same place, and were started at the same one.
     private struct Group {
         var sighting: Sighting
@@ -50,12 +50,12 @@ struct Dump {
 
     private var groups: [Group] = []
     private var positions: [Sighting.Kind: Int] = [:]
-    private var goroutineCount = 0
+    package private(set) var goroutineCount = 0
     private var waitingThreadCount = 0
     private let now = MonotonicTime.now.nanoseconds
 
     /// Looks at everything. With `callerFrame` the calling goroutine's stack is followed from there.
-    init(callerFrame: UInt? = nil) {
+    package init(callerFrame: UInt? = nil) {
         let observer = Observer(callerFrame: callerFrame)
         for sighting in observer.threads() {
             waitingThreadCount += 1
@@ -99,7 +99,7 @@ struct Dump {
 
     // MARK: Writing it down
 
-    func text() -> String {
+    package func text() -> String {
         let described = groups.prefix(Self.groupLimit)
         var addresses: Set<UInt> = []
         for group in described { addresses.formUnion(group.sighting.kind.stack) }
@@ -109,20 +109,25 @@ struct Dump {
         var text = "apus: \(Self.count(goroutineCount, "goroutine"))"
         if waitingThreadCount > 0 { text += ", \(Self.count(waitingThreadCount, "waiting thread"))" }
         text += "\n"
+        var shownFrames: [Frame] = []
         for group in described {
+            let kind = group.sighting.kind
+            let frames = Self.visible(kind.stack.map(symbols.frame))
+            shownFrames += frames
             text += "\n"
             text += Self.title(of: group)
-            for line in Self.lines(of: group.sighting.kind, symbols: symbols, directory: directory) {
-                text += "    \(line)\n"
-            }
+            for frame in frames { text += "    \(Self.line(of: frame, directory: directory))\n" }
+            if kind.stack.count == Observer.stackLimit { text += "    ...\n" }
+            if let file = kind.birthplace.fileName { text += "    started at \(file):\(kind.birthplace.line)\n" }
         }
         let others = groups.dropFirst(Self.groupLimit)
         if !others.isEmpty {
             let count = others.reduce(0) { $0 + $1.count }
             text += "\nand \(Self.count(count, "goroutine")) more in \(Self.count(others.count, "smaller group"))\n"
         }
-        if !symbols.remarks.isEmpty { text += "\n" }
-        for remark in symbols.remarks { text += "(\(remark))\n" }
+        let remarks = symbols.remarks(on: shownFrames)
+        if !remarks.isEmpty { text += "\n" }
+        for remark in remarks { text += "(\(remark))\n" }
         return text
     }
 
@@ -139,28 +144,22 @@ struct Dump {
         return "\(count(group.count, group.sighting.kind.noun)) [\(bracket)]: \(names)\n"
     }
 
-    private static func lines(of kind: Sighting.Kind, symbols: Symbolization, directory: String) -> [String] {
-        var lines: [String] = []
-        for frame in visible(kind.stack.map(symbols.frame)) {
-            var frame = frame
-            if let path = frame.path, !directory.isEmpty, path.hasPrefix(directory) {
-                frame.path = String(path.dropFirst(directory.count))
-            }
-            lines.append(frame.text)
+    private static func line(of frame: Frame, directory: String) -> String {
+        var frame = frame
+        if let path = frame.path, !directory.isEmpty, path.hasPrefix(directory) {
+            frame.path = String(path.dropFirst(directory.count))
         }
-        if kind.stack.count == Observer.stackLimit { lines.append("...") }
-        if let file = kind.birthplace.fileName { lines.append("started at \(file):\(kind.birthplace.line)") }
-        return lines
+        return frame.text
     }
 
-    /// The frames without what the runtime does to park and to start goroutines: of the runtime's innermost ones only the
-    /// one that was called from outside, of the outermost none.
+    /// The frames without what the runtime does to park and to start goroutines, and without what the C library does to
+    /// call `main`. Of the runtime's innermost ones the one is left that was called from outside.
     static func visible(_ frames: [Frame]) -> [Frame] {
         var frames = frames[...]
-        while let last = frames.last, last.isRuntime || last.isThunk { frames.removeLast() }
-        while frames.count > 1, frames.first!.isRuntime, frames[frames.startIndex + 1].isRuntime {
-            frames.removeFirst()
-        }
+        if let main = frames.firstIndex(where: \.isMain) { frames = frames[...main] }
+        while let last = frames.last, last.isOurs || last.isThunk || last.isNamelessInCLibrary { frames.removeLast() }
+        let outside = frames.firstIndex { !$0.isOurs && !$0.isStandardLibrary } ?? frames.endIndex
+        if let called = frames[..<outside].lastIndex(where: \.isOurs) { frames = frames[called...] }
         return frames.filter { !$0.isThunk }
     }
 

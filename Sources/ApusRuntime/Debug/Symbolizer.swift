@@ -4,7 +4,7 @@
 //
 // Functions come from the symbol tables of the files that the program was loaded from, lines from their debug
 // information. Where the compiler inlined one function into another, the function is the outer one and the line the
-// inner one's. What cannot be found out is said (`Symbolization.remarks`), never guessed.
+// inner one's. What cannot be found out is said (`Symbolization.remarks(on:)`), never guessed.
 
 import CApus
 
@@ -21,11 +21,22 @@ struct Frame: Sendable {
     var image: String?
     var offset: UInt = 0
 
-    /// Whether the function is the runtime's.
-    var isRuntime: Bool {
+    /// Whether the function is the runtime's or the network's.
+    var isOurs: Bool {
         guard let symbol else { return false }
-        return symbol.hasPrefix("$s11ApusRuntime") || symbol.hasPrefix("apus_")
+        return symbol.hasPrefix("$s11ApusRuntime") || symbol.hasPrefix("$s7ApusNet")
+            || symbol.hasPrefix("apus_context_")
+            || ["apus_goroutine_start", "apus_call_on_stack", "apus_switch"].contains(symbol)
     }
+
+    /// Whether the function is the standard library's.
+    var isStandardLibrary: Bool { symbol?.hasPrefix("$ss") ?? false }
+
+    /// Whether a program's first thread begins here. SwiftPM renames the function where tests need their own.
+    var isMain: Bool { symbol == "main" || symbol?.hasSuffix("_main") ?? false }
+
+    /// Where threads begin, mostly.
+    var isNamelessInCLibrary: Bool { function == nil && image?.hasPrefix("libc.") ?? false }
 
     /// Whether the compiler made the function to call another one.
     var isThunk: Bool {
@@ -47,10 +58,21 @@ struct Frame: Sendable {
 /// What could be found out about some addresses.
 struct Symbolization {
     fileprivate(set) var frames: [UInt: Frame] = [:]
-    /// What could not be found out and why, one sentence for each file.
-    fileprivate(set) var remarks: [String] = []
+    fileprivate var remarks: [(image: String, text: String)] = []
 
     func frame(at address: UInt) -> Frame { frames[address] ?? Frame(address: address) }
+
+    /// What could not be found out about these frames and why, a sentence or two for each file.
+    func remarks(on frames: [Frame]) -> [String] {
+        let incomplete = Set(frames.filter { $0.function == nil || $0.line == nil }.compactMap(\.image))
+        return remarks.filter { incomplete.contains($0.image) }.map(\.text)
+    }
+}
+
+extension Symbolization {
+    fileprivate mutating func remark(_ image: String, _ text: String) {
+        remarks.append((image, "\(image) \(text)"))
+    }
 }
 
 enum Symbolizer {
@@ -111,11 +133,11 @@ enum Symbolizer {
             result.frames[address] = Frame(address: address, image: image.name, offset: address - image.base)
         }
         guard let file = ObjectFile(path: image.path) else {
-            result.remarks.append("\(image.name) cannot be read: only names that it exports are known")
+            result.remark(image.name, "cannot be read: only names that it exports are known")
             return
         }
         guard file.holds(image.notes, at: image.notesOffset) else {
-            result.remarks.append("\(image.name) has been replaced since it was loaded: only exported names are known")
+            result.remark(image.name, "has been replaced since it was loaded: only exported names are known")
             return
         }
         let calls = addresses.map { UInt64($0 - image.base - 1) }
@@ -138,10 +160,10 @@ enum Symbolizer {
             }
         }
         if functions.isEmpty {
-            result.remarks.append("\(image.name) is stripped: only names that it exports are known")
+            result.remark(image.name, "is stripped: only names that it exports are known")
         }
         if table == nil {
-            result.remarks.append("\(image.name) has no debug information (.debug_line): its lines are not known")
+            result.remark(image.name, "has no debug information (.debug_line): its lines are not known")
         }
     }
 
