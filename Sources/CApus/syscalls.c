@@ -112,6 +112,7 @@ int64_t apus_monotonic_nanoseconds(void) {
 }
 
 int64_t apus_manual_clock_count;
+
 struct apus_coarse_clock apus_coarse_clock;
 
 void apus_coarse_time_set(int64_t monotonic_nanoseconds) {

@@ -34,7 +34,10 @@ private let allScenarios: [Scenario] = [
     timerScenarios,
     pollerScenarios,
     metricsScenarios,
+    dumpScenarios,
+    deadlockScenarios,
 ].flatMap { $0 }
+
 /// What the command line asks for.
 struct Run: Sendable {
     let name: String

@@ -91,6 +91,7 @@ extension RecordReference where Record == SchedulerRecord {
         }
         let isMoreThanOne = woken.count > 1
         while let goroutine = woken.popFirst() {
+            goroutine.record.waitNote.end()
             worker.pushBack(goroutine)
         }
         if isMoreThanOne { wakeWorkerIfNeeded() }

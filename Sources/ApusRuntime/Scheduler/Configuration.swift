@@ -20,6 +20,13 @@ struct Configuration {
     var scheduleTraceMilliseconds: Int?
     /// One in so many goroutines is timed from runnable to running.
     var sampleInterval = defaultSampleInterval
+    /// Looks of the monitor until it gives back the memory of unused stacks, or goes to sleep when nothing runs: about a
+    /// second, and less in tests of what it does then.
+    var monitorRounds = 100
+    /// Whether a program is ended that can never go on; see Deadlock.swift.
+    var reportsDeadlocks = true
+    /// Whether SIGQUIT dumps the goroutines, where the program leaves it alone; see QuitSignal.swift.
+    var dumpsOnQuitSignal = true
 
     /// `APUS_WORKERS=N`: the number of workers; by default the processors that the process may use (its affinity and its
     /// cgroup's quota). `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
@@ -50,13 +57,20 @@ struct Configuration {
             scheduleTraceMilliseconds = milliseconds
         case ("sample", let interval?) where (1...1_000_000).contains(interval):
             sampleInterval = UInt32(interval)
+        case ("rounds", let rounds?) where rounds > 0:
+            monitorRounds = rounds
+        case ("deadlock", _) where value == "off":
+            reportsDeadlocks = false
+        case ("sigquit", _) where value == "off":
+            dumpsOnQuitSignal = false
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N, migrate=N, sample=1…1000000 and schedtrace=MILLISECONDS")
+                    + "guardmappings=N, migrate=N, rounds=N, sample=1…1000000, schedtrace=MILLISECONDS, deadlock=off and "
+                    + "sigquit=off")
         }
     }
 

@@ -16,6 +16,7 @@ import Synchronization
 struct MonitorState: ~Copyable {
     /// 0: not started, 1: awake, 2: asleep until a worker wakes up.
     let state = Atomic<UInt32>(0)
+    let quit = QuitSignal()
 
     /// To be called after a worker left the idle list.
     @inline(__always)
@@ -35,7 +36,8 @@ struct MonitorState: ~Copyable {
                     return nil
                 }, scheduler.address, 128 * 1024, "apus monitor")
             // Without it goroutines can starve each other, but all else works: the next wake tries again.
-            if result != 0 { state.store(0, ordering: .sequentiallyConsistent) }
+            guard result == 0 else { return state.store(0, ordering: .sequentiallyConsistent) }
+            if scheduler.record.configuration.dumpsOnQuitSignal { quit.install(wakes: state) }
         case 2:
             unsafe withUnsafePointer(to: state) { word in
                 unsafe apus_futex_wake(word, 1)
@@ -48,7 +50,7 @@ struct MonitorState: ~Copyable {
 
 extension RecordReference where Record == SchedulerRecord {
     private var monitorPeriod: Int64 { 10_000_000 }
-    private var roundsPerTrimming: Int { 100 }
+    private var roundsPerTrimming: Int { record.configuration.monitorRounds }
 
     /// The monitor thread's life.
     fileprivate func monitor() {
@@ -59,6 +61,7 @@ extension RecordReference where Record == SchedulerRecord {
             nap(writing: &trace)
             CoarseClock.tick()
             round += 1
+            record.monitor.quit.dumpIfRequested()
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
@@ -110,9 +113,10 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     private func sleepUntilWorkerWakes(writing trace: inout ScheduleTrace) {
+        reportDeadlockBeforeSleeping()
         record.monitor.state.store(2, ordering: .sequentiallyConsistent)
-        // A worker that woke before the store did not see it.
-        guard idleCount == activeCount else {
+        // A worker that woke before the store did not see it, nor did a signal.
+        guard idleCount == activeCount, !record.monitor.quit.isRequested else {
             return record.monitor.state.store(1, ordering: .sequentiallyConsistent)
         }
         while record.monitor.state.load(ordering: .sequentiallyConsistent) == 2 {

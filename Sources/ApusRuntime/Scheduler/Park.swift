@@ -38,15 +38,34 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
+    guard waiter.record.kind == .goroutine else {
+        return unsafe parkThread(waiter, reason: reason, commit: commit, context: context)
+    }
     waiter.record.waitNote.begin(reason)
-    if waiter.record.kind == .goroutine {
-        let thread = ThreadReference.current!
-        thread.record.counters.parks.add()
-        unsafe suspend(thread, commit: commit, context: context)
-    } else if unsafe commit(waiter.address, context) {
-        waiter.record.signal.receive()
+    let thread = ThreadReference.current!
+    thread.record.counters.parks.add()
+    unsafe suspend(thread, commit: commit, context: context)
+    waiter.record.waitNote.end()
+}
+
+/// The same for a thread, which blocks.
+@inline(never)
+private func parkThread(
+    _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
+) {
+    waiter.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    // While nothing runs, nobody else moves it.
+    CoarseClock.tick()
+    waiter.record.waitNote.begin(reason)
+    if unsafe commit(waiter.address, context), !waiter.record.signal.tryReceive() {
+        Scheduler.shared.threadBeginsWaiting(reason)
+        waiter.record.signal.wait()
+        // Before the signal is taken: a thread that counts as waiting and has no signal has not been woken.
+        Scheduler.shared.threadEndsWaiting()
+        waiter.record.signal.take()
     }
     waiter.record.waitNote.end()
+    waiter.record.frame.store(0, ordering: .relaxed)
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.

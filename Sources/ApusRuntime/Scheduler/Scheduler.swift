@@ -25,6 +25,11 @@ struct SchedulerRecord: ~Copyable {
     var spareThreads: ThreadReference?
     var spareThreadCount = 0
     var freeThreadRecords: ThreadReference?
+    /// The program's own threads that use the runtime.
+    let programThreadCount = Atomic<Int>(0)
+    var deadlockIsReported = false
+    /// Threads that wait with a record of their own: the program's, and ours in `blocking { }`.
+    let waitingThreadCount = Atomic<Int>(0)
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -451,8 +456,13 @@ extension RecordReference where Record == SchedulerRecord {
     func takeQueue(of stuck: WorkerReference) {
         guard !stuck.record.queue.isEmpty else { return }
         var list = GoroutineList()
+        // Under the lock: meanwhile the stuck worker may come back and go idle, and nobody may think that nothing is left
+        // to run (see Deadlock.swift).
+        record.lock.lock()
         stuck.record.queue.drain(into: &list)
-        pushGlobal(list)
+        record.globalQueue.append(list)
+        record.globalCount.store(record.globalQueue.count, ordering: .sequentiallyConsistent)
+        record.lock.unlock()
         wakeWorkerIfNeeded()
     }
 
@@ -468,6 +478,7 @@ extension RecordReference where Record == SchedulerRecord {
     func makeThreadRecord(owner: ThreadOwner) -> ThreadReference {
         record.lock.lock()
         defer { record.lock.unlock() }
+        if owner == .program { record.programThreadCount.add(1, ordering: .relaxed) }
         if let free = record.freeThreadRecords {
             record.freeThreadRecords = free.record.next
             free.record.next = nil
@@ -494,9 +505,12 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         record.lock.lock()
+        let wasProgram = thread.record.owner == .program
+        if wasProgram { record.programThreadCount.subtract(1, ordering: .relaxed) }
         thread.record.owner = .nobody
         thread.record.next = record.freeThreadRecords
         record.freeThreadRecords = thread
         record.lock.unlock()
+        if wasProgram { programThreadEnds() }
     }
 }

@@ -260,6 +260,7 @@ extension RecordReference where Record == ThreadRecord {
     }
 
     private func wait(as role: IdleRole) {
+        record.scheduler.threadGoesIdle()
         switch role {
         case .sleeper:
             record.signal.receive()
