@@ -49,18 +49,23 @@ struct MonitorState: ~Copyable {
 extension RecordReference where Record == SchedulerRecord {
     private var monitorPeriod: Int64 { 10_000_000 }
     private var roundsPerTrimming: Int { 100 }
+    private var roundsPerTraceWriting: Int { 10 }
 
     /// The monitor thread's life.
     fileprivate func monitor() {
         var observedLookCount: UInt64 = 0
         var round = 0
         var trace = ScheduleTrace(scheduler: self)
+        if record.traceFile != nil {
+            ThreadReference.currentOrAttached().record.trace?.record.ownTrack = TraceTrack.monitor
+        }
         while true {
             nap(writing: &trace)
             CoarseClock.tick()
             round += 1
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
+            if round % roundsPerTraceWriting == 0 { writeTrace() }
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
             let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
             if round % roundsPerTrimming == 0, !hasStacksToTrim, idleCount == activeCount {
