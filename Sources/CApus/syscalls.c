@@ -7,6 +7,7 @@
 #include "apus_syscalls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -220,6 +221,47 @@ int64_t apus_thread_identifier(void) {
     pthread_threadid_np(NULL, &identifier);
     return (int64_t)identifier;
 #endif
+}
+
+// MARK: The process and its files
+
+int64_t apus_process_identifier(void) {
+    return getpid();
+}
+
+const char *apus_program_name(void) {
+#if defined(__linux__)
+    return program_invocation_short_name;
+#elif defined(__APPLE__)
+    return getprogname();
+#endif
+}
+
+void apus_at_exit(void (*function)(void)) {
+    atexit(function);
+}
+
+int apus_file_create(const char *path) {
+    int descriptor;
+    do {
+        descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    } while (descriptor < 0 && errno == EINTR);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+int apus_file_write(int descriptor, const void *bytes, size_t count) {
+    const char *position = bytes;
+    while (count > 0) {
+        ssize_t written = write(descriptor, position, count);
+        if (written < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (written > 0) {
+            position += written;
+            count -= (size_t)written;
+        }
+    }
+    return 0;
 }
 
 // MARK: Memory

@@ -34,6 +34,7 @@ private let allScenarios: [Scenario] = [
     timerScenarios,
     pollerScenarios,
     metricsScenarios,
+    traceScenarios,
     dumpScenarios,
     deadlockScenarios,
 ].flatMap { $0 }

@@ -9,7 +9,8 @@
 //     histogram of its worker's.
 //
 // The countdown is a worker's (`pushesUntilAttention`). It is the one thing that pushing a goroutine looks at: whatever
-// else pushes may have to do, for tests or for a trace, sets it to 1 and is done in `attend`.
+// else pushes may have to do, for tests or for a trace, sets it to 1 and is done in `attend`. (With a trace each is
+// timed.)
 
 import CApus
 import Synchronization
@@ -21,6 +22,11 @@ extension RecordReference where Record == WorkerRecord {
     /// What a push that was not passed by has to do. True when the goroutine shall go to the global queue.
     @inline(never)
     func attend(to goroutine: GoroutineReference) -> Bool {
+        if record.isTraced {
+            _ = ThreadReference.current!.traceRunnable(goroutine)
+            record.pushesUntilAttention = 1
+            return record.migrationInterval != 0 && sendsElsewhere()
+        }
         if record.migrationInterval == 0 {
             goroutine.noteRunnable()
             record.pushesUntilAttention = nextSampleDistance()
@@ -52,14 +58,19 @@ extension RecordReference where Record == WorkerRecord {
     /// Counts how long a goroutine that is about to run has waited for it.
     @inline(never)
     func noteRuns(_ goroutine: GoroutineReference) {
-        record.latencies.count(MonotonicTime.ofSystem.nanoseconds - goroutine.record.runnableSince)
+        countLatency(of: goroutine)
         goroutine.record.runnableSince = 0
+    }
+
+    func countLatency(of goroutine: GoroutineReference) {
+        record.latencies.count(MonotonicTime.ofSystem.nanoseconds - goroutine.record.runnableSince)
     }
 }
 
 extension RecordReference where Record == SchedulerRecord {
     /// To be called for a goroutine that is made runnable without a worker, before it goes to the global queue.
     func noteRunnable(_ goroutine: GoroutineReference) {
+        if record.traceFile != nil, ThreadReference.currentOrAttached().traceRunnable(goroutine) { return }
         let number = record.pushesElsewhere.wrappingAdd(1, ordering: .relaxed).oldValue
         if number % UInt64(record.configuration.sampleInterval) == 0 { goroutine.noteRunnable() }
     }

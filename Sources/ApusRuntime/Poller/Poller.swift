@@ -75,7 +75,12 @@ extension RecordReference where Record == SchedulerRecord {
             limit = earliest
         }
         let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.ofSystem.nanoseconds)
+        let trace = ThreadReference.current!.tracePhaseBegins(.pollerWait)
         record.poller.wait(nanoseconds: nanoseconds, waking: &woken)
+        if let trace {
+            woken.forEach { trace.noteRunnable($0, track: TraceTrack.poller) }
+            trace.endPhase(count: woken.count)
+        }
         record.pollUntil.store(.min, ordering: .sequentiallyConsistent)
     }
 
@@ -102,8 +107,11 @@ extension RecordReference where Record == SchedulerRecord {
         guard record.poller.descriptorCount.load(ordering: .relaxed) > 0,
             record.pollUntil.load(ordering: .relaxed) == .min
         else { return }
+        let trace = ThreadReference.current?.tracePhaseBegins(.poll)
         var woken = GoroutineList()
         record.poller.wait(nanoseconds: 0, waking: &woken)
+        let count = woken.count
         distribute(woken, to: nil)
+        trace?.endPhase(count: count, isRecorded: count > 0)
     }
 }

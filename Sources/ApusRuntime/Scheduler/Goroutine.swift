@@ -101,6 +101,9 @@ package struct GoroutineRecord: ~Copyable {
     /// When the goroutine was made runnable, in monotonic nanoseconds; 0 unless it is one that is timed. Written by who
     /// makes it runnable, and reset by who runs it.
     var runnableSince: Int64 = 0
+    /// For a trace: where that was done, and what it was. Written likewise; the cause also when the goroutine stops.
+    var traceTrack: UInt32 = 0
+    var traceCause = TraceEvent.Cause.none
     /// For a plain thread's record: what the thread waits on. Unused by goroutines.
     let signal = ThreadSignal()
     /// Who ends the wait that is under way, where there is more than one who may.

@@ -51,12 +51,16 @@ struct MonitorState: ~Copyable {
 extension RecordReference where Record == SchedulerRecord {
     private var monitorPeriod: Int64 { 10_000_000 }
     private var roundsPerTrimming: Int { record.configuration.monitorRounds }
+    private var roundsPerTraceWriting: Int { 10 }
 
     /// The monitor thread's life.
     fileprivate func monitor() {
         var observedLookCount: UInt64 = 0
         var round = 0
         var trace = ScheduleTrace(scheduler: self)
+        if record.traceFile != nil {
+            ThreadReference.currentOrAttached().record.trace?.record.ownTrack = TraceTrack.monitor
+        }
         while true {
             nap(writing: &trace)
             CoarseClock.tick()
@@ -64,6 +68,7 @@ extension RecordReference where Record == SchedulerRecord {
             record.monitor.quit.dumpIfRequested()
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
+            if round % roundsPerTraceWriting == 0 { writeTrace() }
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
             let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
             if round % roundsPerTrimming == 0, !hasStacksToTrim, idleCount == activeCount {

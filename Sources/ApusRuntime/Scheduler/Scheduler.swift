@@ -30,6 +30,8 @@ struct SchedulerRecord: ~Copyable {
     var deadlockIsReported = false
     /// Threads that wait with a record of their own: the program's, and ours in `blocking { }`.
     let waitingThreadCount = Atomic<Int>(0)
+    /// Thread records that were ever made.
+    var threadRecordCount = 0
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -58,11 +60,15 @@ struct SchedulerRecord: ~Copyable {
     let pushesElsewhere = Atomic<UInt64>(0)
     /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
     let lastThreadRecord = Atomic<UInt>(0)
-    let startTime = MonotonicTime.ofSystem
+    let startTime: MonotonicTime
+    /// See Trace.swift.
+    let traceFile: TraceFile?
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
         self.configuration = configuration
+        startTime = .ofSystem
+        traceFile = Scheduler.openTrace(configuration, startTime: startTime)
         self.poller = Poller()
         let queues = UnsafeMutablePointer<TimerQueueReference>.allocate(capacity: configuration.processors)
         for index in 0..<configuration.processors {
@@ -103,6 +109,7 @@ private func makeScheduler() -> Scheduler {
     scheduler.record.idleCount.store(configuration.processors, ordering: .relaxed)
     scheduler.record.activeCount.store(configuration.processors, ordering: .relaxed)
     apus_overflow_handler_install()
+    scheduler.endTraceAtExit()
     return scheduler
 }
 
@@ -135,7 +142,7 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe memory.initialize(
             to: WorkerRecord(
                 index: index, configuration: record.configuration, timers: timers,
-                seed: apus_random_seed()))
+                seed: apus_random_seed(), isTraced: record.traceFile != nil))
         let worker = unsafe WorkerReference(memory)
         unsafe (record.workers + index).initialize(to: worker)
         // Releasing: pairs with the acquiring load in `workerCount`.
@@ -491,6 +498,10 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
         let thread = unsafe ThreadReference(memory)
         thread.record.owner = owner
+        thread.record.trace = record.traceFile.map {
+            TraceReference.make(file: $0, track: TraceTrack.thread(record.threadRecordCount))
+        }
+        record.threadRecordCount += 1
         thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
         // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
         record.lastThreadRecord.store(thread.bits, ordering: .releasing)
@@ -502,6 +513,7 @@ extension RecordReference where Record == SchedulerRecord {
         thread.record.worker = nil
         thread.record.assignedWorker = nil
         thread.record.isSearching = false
+        thread.record.trace?.release()
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         record.lock.lock()

@@ -38,6 +38,8 @@ struct WorkerRecord: ~Copyable {
     /// How long goroutines waited until this worker ran them. Counted by the holder.
     let latencies = LatencyHistogram()
     let sampleInterval: UInt32
+    /// Whether every push is recorded in a trace.
+    let isTraced: Bool
     var pushesUntilSample: UInt32 = 1
     /// Countdown to the next goroutine that is sent to the global queue; only where tests ask for migrations.
     let migrationInterval: UInt32
@@ -46,10 +48,11 @@ struct WorkerRecord: ~Copyable {
     // The monitor's alone.
     var observedTick: UInt32 = 0
 
-    init(index: Int, configuration: Configuration, timers: TimerQueueReference, seed: UInt64) {
+    init(index: Int, configuration: Configuration, timers: TimerQueueReference, seed: UInt64, isTraced: Bool) {
         self.index = index
         self.queue = RunQueue(capacity: configuration.queueCapacity)
         self.sampleInterval = configuration.sampleInterval
+        self.isTraced = isTraced
         self.migrationInterval = configuration.migrationInterval ?? 0
         self.timers = timers
         self.random = seed | 1

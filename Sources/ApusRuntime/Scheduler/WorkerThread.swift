@@ -42,6 +42,8 @@ struct ThreadRecord: ~Copyable {
     var signalStack: UnsafeMutableRawPointer?
     /// Whose thread it is. Protected by the scheduler's lock.
     var owner = ThreadOwner.nobody
+    /// What the thread does, for a trace; nil without one. Written before others know the record.
+    var trace: TraceReference?
     /// The record that was made before this one. Written before others know this one.
     var previousRecord: ThreadReference?
     /// The kernel's number for the thread, for people to read. Written by the thread itself.
@@ -126,8 +128,10 @@ extension RecordReference where Record == ThreadRecord {
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
         unsafe apus_hazards_find(&pointer.pointee.base.hazards)
-        while let goroutine = findRunnable() {
-            execute(goroutine)
+        if let trace = record.trace {
+            while let goroutine = findRunnable() { executeTraced(goroutine, trace: trace) }
+        } else {
+            while let goroutine = findRunnable() { execute(goroutine) }
         }
         unsafe apus_signal_stack_free(record.signalStack)
         apus_set_current_thread(nil)
