@@ -8,6 +8,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus-bench", targets: ["apus-bench"]),
+        .executable(name: "apus-allocations", targets: ["apus-allocations"]),
         .executable(name: "apus-echo", targets: ["apus-echo"]),
         .executable(name: "nio-echo", targets: ["nio-echo"]),
     ],
@@ -23,6 +24,11 @@ let package = Package(
                 .product(name: "Apus", package: "apus"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
+        ),
+        .target(name: "CAllocationCount"),
+        .executableTarget(
+            name: "apus-allocations",
+            dependencies: [.product(name: "Apus", package: "apus"), "CAllocationCount"]
         ),
         .executableTarget(
             name: "apus-echo",
