@@ -23,6 +23,7 @@ struct Scenario: Sendable {
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
     + channelScenarios + syncScenarios + timerScenarios + pollerScenarios
+    + goSchedulerScenarios + goChannelScenarios
 
 /// What the command line asks for.
 struct Run: Sendable {
