@@ -220,6 +220,7 @@ BENCHMARKS = [
         allocations("lock", "lock"),
         allocations("lock, contended", "lock_contended"),
         allocations("sleep", "sleep"),
+        allocations("read and write, TCP", "read_write"),
         allocations("yield", "yield"),
     )),
     Micro("skynet", (

@@ -10,6 +10,7 @@ let operations: KeyValuePairs<String, @Sendable (Int) -> Void> = [
     "lock": lock,
     "lock_contended": lockContended,
     "sleep": sleepBriefly,
+    "read_write": readAndWrite,
     "yield": { count in
         for _ in 0..<count { Goroutine.yield() }
     },
@@ -89,4 +90,28 @@ private func sleepBriefly(_ count: Int) {
         }
     }
     group.wait()
+}
+
+/// Bytes to a server and back, so that each side waits for the other.
+private func readAndWrite(_ count: Int) {
+    let listener = try! TCPListener(host: "127.0.0.1", port: 0)
+    let server = go {
+        let connection = try! listener.accept()
+        var buffer = [UInt8](repeating: 0, count: 64)
+        while true {
+            let received = try! connection.read(into: &buffer)
+            if received == 0 { return }
+            try! connection.write(buffer[..<received])
+        }
+    }
+    let connection = try! TCPConnection(to: listener.localAddress)
+    var buffer = [UInt8](repeating: 0, count: 64)
+    for _ in 0..<count {
+        try! connection.write(buffer)
+        var received = 0
+        while received < buffer.count { received += try! connection.read(into: &buffer) }
+    }
+    connection.close()
+    server.join()
+    listener.close()
 }
