@@ -27,9 +27,7 @@ import CApus
 /// - Returns: A name for the goroutine, to join it or to compare it. Not needed for anything else.
 @discardableResult
 public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) -> Goroutine {
-    guard let stackSize else { return spawn(body) }
-    nonisolated(unsafe) let body = body
-    return spawn { withStack(atLeast: stackSize, unsafe body) }
+    spawn(stackSize: stackSize, scope: nil, body)
 }
 
 /// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result or its error.
@@ -57,6 +55,23 @@ public func go<Value: Sendable, Failure: Error>(
     return JoinHandle(goroutine: goroutine, outcome: result)
 }
 
+/// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result.
+///
+/// The result may be ignored: no error gets lost with it.
+///
+/// - Parameters:
+///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough.
+///   - body: What to run.
+@discardableResult
+public func go<Value: Sendable>(
+    stackSize: Int? = nil, _ body: sending @escaping () -> Value
+) -> JoinHandle<Value, Never> {
+    let result = JoinHandle<Value, Never>.Outcome()
+    nonisolated(unsafe) let body = body
+    let goroutine = go(stackSize: stackSize) { unsafe result.value = .success(body()) }
+    return JoinHandle(goroutine: goroutine, outcome: result)
+}
+
 /// The result of a goroutine that returns a value or throws.
 ///
 /// Letting go of it does not stop the goroutine; its result is then dropped when it arrives.
@@ -78,25 +93,35 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
     /// Waits until the goroutine has ended and returns its value or throws its error.
     ///
     /// Parks the calling goroutine, or blocks the calling thread. May be called more than once and by more than one.
+    @discardableResult
     public func join() throws(Failure) -> Value {
         goroutine.join()
         return try unsafe outcome.value!.get()
     }
 }
 
-func spawn(_ body: sending @escaping () -> Void) -> Goroutine {
+/// Starts a goroutine; with a scope if it is one of a group's.
+@inline(__always)
+func spawn(stackSize: Int?, scope: CancellationScope?, _ body: sending @escaping () -> Void) -> Goroutine {
+    guard let stackSize else { return spawn(scope: scope, body) }
+    nonisolated(unsafe) let body = body
+    return spawn(scope: scope) { withStack(atLeast: stackSize, unsafe body) }
+}
+
+private func spawn(scope: CancellationScope?, _ body: sending @escaping () -> Void) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
+    goroutine.inheritClock()
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
-        goroutine.prepare(body: body, id: id)
+        goroutine.prepare(body: body, id: id, scope: scope)
         worker.pushNext(goroutine)
         thread.record.scheduler.wakeWorkerIfNeeded()
         return Goroutine(goroutine, id: id)
     }
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
-    goroutine.prepare(body: body, id: id)
+    goroutine.prepare(body: body, id: id, scope: scope)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

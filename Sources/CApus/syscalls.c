@@ -114,6 +114,8 @@ int64_t apus_monotonic_nanoseconds(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t apus_manual_clock_count;
+
 void apus_thread_sleep(int64_t nanoseconds) {
     struct timespec rest = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {

@@ -11,6 +11,8 @@ let timerScenarios = [
     Scenario("sleep-long-and-short", run: sleepLongAndShort),
     Scenario("sleep-wakes-idle-workers", count: 300, run: sleepWakesIdleWorkers),
     Scenario("sleep-extremes", run: sleepExtremes),
+    Scenario("manual-clock", count: 20_000, run: manualClock),
+    Scenario("manual-clock-moved-once", count: 2000, run: manualClockMovedOnce),
 ]
 
 /// So many at once.
@@ -90,4 +92,63 @@ private func sleepExtremes(_ run: Run) {
     go { sleep(for: .seconds(Int64.max)) }
     go { sleep(until: .now + .seconds(1 << 40)) }
     runGoroutines(10) { _ in sleep(for: .milliseconds(1)) }
+}
+
+/// Timers started while others move the clock: nobody wakes early, and nobody is forgotten.
+private func manualClock(_ run: Run) {
+    let clock = ManualClock()
+    let sleepers = 16
+    let left = Counter()
+    clock.run {
+        for index in 0..<sleepers {
+            var random = run.random(index)
+            go {
+                for _ in 0..<run.count / sleepers {
+                    let time = Duration.nanoseconds(Int64(random.next() % 100) - 5)
+                    let before = Goroutine.now
+                    if random.oneIn(2) { sleep(for: time) } else { sleep(until: before + time) }
+                    run.check(Goroutine.now >= before + time, "woke before \(time) had passed")
+                }
+                left.add()
+            }
+        }
+        for mover in 0..<2 {
+            var random = run.random(sleepers + mover)
+            go {
+                while left.value < sleepers {
+                    if random.oneIn(3) {
+                        clock.advanceToNextTimer()
+                    } else {
+                        clock.advance(by: .nanoseconds(Int64(random.next() % 50)))
+                    }
+                    if random.oneIn(4) { Goroutine.yield() }
+                }
+                left.add()
+            }
+        }
+    }
+    left.wait(atLeast: sleepers + 2)
+    run.checkEqual(clock.timerCount, 0, "the number of timers left")
+}
+
+/// The clock reaches a time once, while others are about to wait for that time: it must not pass them by.
+private func manualClockMovedOnce(_ run: Run) {
+    let clock = ManualClock()
+    var random = run.random(0)
+    clock.run {
+        for _ in 0..<run.count {
+            let deadline = Goroutine.now + .nanoseconds(Int64(random.next() % 10))
+            let sleepers = WaitGroup()
+            for _ in 0..<random.next() % 4 {
+                let yields = random.next() % 3
+                sleepers.go {
+                    for _ in 0..<yields { Goroutine.yield() }
+                    sleep(until: deadline)
+                }
+            }
+            for _ in 0..<random.next() % 3 { Goroutine.yield() }
+            clock.advance(to: deadline)
+            sleepers.wait()
+        }
+    }
 }

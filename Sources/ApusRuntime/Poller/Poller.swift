@@ -71,7 +71,7 @@ extension RecordReference where Record == SchedulerRecord {
             if earliest >= limit { break }
             limit = earliest
         }
-        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.now.nanoseconds)
+        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.ofSystem.nanoseconds)
         record.poller.wait(nanoseconds: nanoseconds, waking: &woken)
         record.pollUntil.store(.min, ordering: .sequentiallyConsistent)
     }

@@ -9,8 +9,11 @@ import Synchronization
 extension RecordReference where Record == GoroutineRecord {
     /// Prepares a free record, with a stack, to run `body`.
     @inline(__always)
-    func prepare(body: @escaping GoroutineBody, id: UInt64) {
+    func prepare(body: @escaping GoroutineBody, id: UInt64, scope: CancellationScope?) {
         record.body = body
+        record.wait.reset()
+        record.isCancelRequested.store(false, ordering: .relaxed)
+        scope?.bind(to: self)
         unsafe record.context.identifier = id
         // Releasing: a stale `Goroutine` may look at the record, and must see the new life or the old one's end.
         record.life.store(id << 1, ordering: .releasing)
@@ -23,6 +26,8 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     apus_context_started()
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
+    if let scope = unsafe goroutine.record.scope { unsafe scope.takeUnretainedValue().end() }
+    goroutine.leaveClock()
     goroutine.endLife()
     unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
 }

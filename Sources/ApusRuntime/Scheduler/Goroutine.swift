@@ -93,6 +93,15 @@ package struct GoroutineRecord: ~Copyable {
     var lastJoiner: UnsafeMutablePointer<WaitNode>?
     /// For a plain thread's record: what the thread waits on. Unused by goroutines.
     let signal = ThreadSignal()
+    /// Who ends the wait that is under way, where there is more than one who may.
+    let wait = WaitWord()
+    /// The innermost scope that can be cancelled. Written by the goroutine itself, under the record's lock of `JoinLocks`.
+    var scope: Unmanaged<CancellationScope>?
+    /// Somebody called `cancel()`. Written under the record's lock of `JoinLocks`.
+    let isCancelRequested = Atomic<Bool>(false)
+    /// The slot of the descriptor for which the goroutine waits, or is about to; zero for none. Written by itself, read
+    /// by whoever cancels it.
+    let pollSlot = Atomic<UInt>(0)
     let kind: Kind
     /// What the goroutine waits for, for people to read. Written by itself before it parks.
     var waitReason = WaitReason.none
@@ -111,7 +120,7 @@ package struct GoroutineRecord: ~Copyable {
 
 /// What a goroutine may wait for.
 package enum WaitReason: UInt8, Sendable {
-    case none, channelSend, channelReceive, sleep, join, mutex, waitGroup, read, write, blockingCall, other
+    case none, channelSend, channelReceive, select, sleep, join, mutex, waitGroup, read, write, blockingCall, other
 }
 
 extension RecordReference where Record == GoroutineRecord {
@@ -161,9 +170,9 @@ extension RecordReference where Record == GoroutineRecord {
     }
 }
 
-/// The locks under which goroutines are joined, shared by all records: one inside the record would be wiped when a free
+/// The locks under which goroutines are joined and cancelled, shared by all records: one inside the record would be wiped when a free
 /// stack's memory is given back, perhaps while a late joiner holds it to find out that it is late.
-private enum JoinLocks {
+enum JoinLocks {
     private static var count: Int { 64 }
 
     // SAFETY: `count` locks, never freed.

@@ -57,6 +57,60 @@ private let commitUnlock: ParkCommit = { _, context in
     return true
 }
 
+/// Waits until it is claimed and made ready: by a waker, at the deadline, or, if that is wanted, by a cancellation.
+///
+/// The caller has put its node, a claimable one, into a queue that is protected by `lock`, which this unlocks. Afterwards
+/// the node may still be there: unless its outcome says that a waker has taken it out, the caller removes it.
+///
+/// - Returns: Whether the deadline has passed, which need not be what ended the wait.
+@discardableResult
+func park(
+    _ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>,
+    until deadline: MonotonicTime, interruptible: Bool
+) -> Bool {
+    let context = unsafe UnsafeMutableRawPointer(lock)
+    let commit = unsafe interruptible ? commitInterruptible : commitClaimable
+    guard deadline != .distantFuture else {
+        unsafe park(waiter, reason: reason, commit: commit, context: context)
+        return false
+    }
+    waiter.startDeadline(deadline)
+    unsafe park(waiter, reason: reason, commit: commit, context: context)
+    return waiter.stopDeadline()
+}
+
+private let commitInterruptible: ParkCommit = { goroutine, context in
+    // From here on others may make the goroutine ready. But it does not get far: it wants the lock first.
+    let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: true)
+    unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
+    return isWaiting
+}
+
+private let commitClaimable: ParkCommit = { goroutine, context in
+    let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: false)
+    unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
+    return isWaiting
+}
+
+extension RecordReference where Record == GoroutineRecord {
+    /// Starts the timer that ends the wait which follows, if it is claimable.
+    func startDeadline(_ deadline: MonotonicTime) {
+        unsafe Scheduler.shared.startTimer(
+            &pointer.pointee.timer, at: deadline,
+            function: { address, _ in
+                let waiter = unsafe GoroutineReference(address)
+                if waiter.record.wait.expire() { ready(waiter) }
+            },
+            context: address, argument: 0)
+    }
+
+    /// After the wait: the timer will not fire any more. Returns whether it has.
+    func stopDeadline() -> Bool {
+        unsafe Scheduler.shared.stopTimer(&pointer.pointee.timer)
+        return record.wait.takeExpired()
+    }
+}
+
 /// Puts the yielding goroutine at the end of its worker's queue.
 let commitYield: ParkCommit = { goroutine, _ in
     unsafe ThreadReference.current!.record.worker!.pushBack(GoroutineReference(goroutine))

@@ -129,7 +129,7 @@ struct MutexCore: ~Copyable {
             }
             let isFirstWait = waitsSince == nil
             if isFirstWait { waitsSince = MonotonicTime.now.nanoseconds }
-            node.succeeded = false
+            node.outcome = .none
             unsafe withUnsafeMutablePointer(to: &node) { node in
                 // Who waited already keeps its place.
                 if isFirstWait {
@@ -178,7 +178,7 @@ struct MutexCore: ~Copyable {
         let isLast = unsafe core.pointee.waiters.isEmpty
         if word & starving != 0 {
             // Hand it over: it stays locked, so nobody gets in between.
-            unsafe node.pointee.succeeded = true
+            unsafe node.pointee.outcome = .succeeded
             unsafe core.pointee.word.store(locked | starving | (isLast ? 0 : waiting), ordering: .releasing)
         } else {
             unsafe core.pointee.word.store(isLast ? 0 : waiting, ordering: .releasing)

@@ -74,10 +74,13 @@ public final class WaitGroup: Sendable {
         }
     }
 
+    /// Whether nothing is counted at this moment.
+    var isIdle: Bool { unsafe core.pointee.count.load(ordering: .acquiring) == 0 }
+
     private func wakeWaiters() {
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
-        unsafe core.pointee.waiters.drain(succeeded: true, into: &woken)
+        unsafe core.pointee.waiters.drain(.succeeded, into: &woken)
         unsafe core.pointee.lock.unlock()
         ready(woken)
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The runtime's clock: nanoseconds of the system's monotonic clock. Users see the standard library's Duration and
-// ContinuousClock.Instant.
+// The runtime's time: nanoseconds of the system's monotonic clock, or of the manual clock that the caller uses (see
+// ManualClock.swift). Users see the standard library's Duration and ContinuousClock.Instant.
 
 import CApus
 
-/// A point in time on the system's monotonic clock.
+/// A point in time on a monotonic clock. Which clock it is goes without saying: nobody uses more than one at a time.
 @usableFromInline
 package struct MonotonicTime: Comparable, Sendable {
     @usableFromInline
@@ -16,20 +16,31 @@ package struct MonotonicTime: Comparable, Sendable {
         self.nanoseconds = nanoseconds
     }
 
-    /// The point at which a continuous clock will show `instant`.
+    /// The point at which a continuous clock will show `instant`; on a manual clock, at which that clock will.
     package init(_ instant: ContinuousClock.Instant) {
-        self = .after(ContinuousClock.now.duration(to: instant))
+        if let clock = ManualClock.current {
+            self = clock.time(of: instant)
+        } else {
+            self = .after(ContinuousClock.now.duration(to: instant))
+        }
     }
 
-    package static var now: MonotonicTime { MonotonicTime(nanoseconds: apus_monotonic_nanoseconds()) }
+    /// The time by the caller's clock: the system's, unless the caller runs with a manual one.
+    package static var now: MonotonicTime { ManualClock.current?.monotonicNow ?? .ofSystem }
+
+    /// The time by the system's clock: the scheduler's own, whatever clock goroutines use.
+    package static var ofSystem: MonotonicTime { MonotonicTime(nanoseconds: apus_monotonic_nanoseconds()) }
 
     /// Never.
     @inlinable
     package static var distantFuture: MonotonicTime { MonotonicTime(nanoseconds: .max) }
 
     /// `duration` from now. A negative duration is now, one beyond 292 years is never.
-    package static func after(_ duration: Duration) -> MonotonicTime {
-        let (sum, overflows) = now.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
+    package static func after(_ duration: Duration) -> MonotonicTime { now + duration }
+
+    /// The time that lies `duration` later; a negative duration counts as none.
+    static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
+        let (sum, overflows) = time.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
         return overflows ? distantFuture : MonotonicTime(nanoseconds: sum)
     }
 

@@ -11,11 +11,14 @@
 //
 // Its owner is the one goroutine that starts it. `stop` returns only when the function is not running and will not, so
 // the owner may then reuse or free whatever the function looks at.
+//
+// A timer of a goroutine that uses a manual clock goes into that clock's own heap, which no worker looks at.
 
 import CApus
 import Synchronization
 
-/// What a timer does when its time has come. Runs on a worker's own stack, under no lock; it must not park.
+/// What a timer does when its time has come. Runs on a worker's own stack, or on that of whoever moves a manual clock,
+/// under no lock; it must not park.
 typealias TimerFunction = @convention(c) (_ context: UnsafeMutableRawPointer, _ argument: UInt) -> Void
 
 @safe
@@ -27,6 +30,11 @@ struct TimerNode: ~Copyable {
     fileprivate var argument: UInt = 0
     /// Written by the owner before the node goes into the heap, and read by it alone.
     fileprivate var heap: TimerHeapReference?
+    /// When the timer is due. Written by the owner before the node goes into the heap.
+    fileprivate(set) var when: Int64 = 0
+    /// The clock that says when it is due; nil for the system's. Written by the owner while the timer is idle. For a
+    /// timer in a record this is the clock that its goroutine, or thread, uses for everything.
+    var clock: Unmanaged<ManualClock>?
     /// idle, waiting or firing. Moved under the heap's lock, except for firing -> idle.
     fileprivate let state = Atomic<UInt8>(TimerNode.idle)
 
@@ -34,7 +42,10 @@ struct TimerNode: ~Copyable {
     fileprivate static var waiting: UInt8 { 1 }
     fileprivate static var firing: UInt8 { 2 }
 
-    init() {}
+    /// An idle timer that goes by the caller's clock, which must outlive it.
+    init() {
+        unsafe clock = ManualClock.current.map { unsafe Unmanaged.passUnretained($0) }
+    }
 }
 
 typealias TimerHeapReference = RecordReference<TimerHeap>
@@ -44,7 +55,7 @@ struct TimerHeap: ~Copyable {
     // Protected by `lock`, like every method that follows: a 4-ary heap, as Go's, shallower than a binary one and kinder to caches.
     // SAFETY: `count` entries are initialised of `capacity`. Every node in it lives, being type-stable.
     private var entries: UnsafeMutablePointer<Entry>
-    private var count = 0
+    private(set) var count = 0
     private var capacity = 64
     fileprivate var lock = ThreadLock()
     /// When the earliest timer is due; `Int64.max` for never. Written under the lock, read by every worker.
@@ -62,9 +73,14 @@ struct TimerHeap: ~Copyable {
         unsafe entries = .allocate(capacity: capacity)
     }
 
+    deinit {
+        unsafe entries.deallocate()
+    }
+
     /// Puts an idle node in. True when it is now the earliest of this heap.
     mutating func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: Int64) -> Bool {
         if count == capacity { grow() }
+        unsafe node.pointee.when = when
         unsafe node.pointee.state.store(TimerNode.waiting, ordering: .relaxed)
         count += 1
         unsafe siftUp(Entry(when: when, node: node), from: count - 1)
@@ -161,9 +177,15 @@ extension RecordReference where Record == TimerHeap {
         return unsafe TimerHeapReference(memory)
     }
 
+    /// Frees an empty heap that nobody can reach any more: a manual clock's. Those of the workers live for ever.
+    func free() {
+        unsafe pointer.deinitialize(count: 1)
+        unsafe pointer.deallocate()
+    }
+
     /// Calls a function with the heap while no other thread can. (The lock is taken before the access to the heap begins:
     /// a mutating method that took it itself would claim the heap for longer than it may.)
-    private func withLock<Result>(_ body: (inout TimerHeap) -> Result) -> Result {
+    func withLock<Result>(_ body: (inout TimerHeap) -> Result) -> Result {
         unsafe pointer.pointee.lock.lock()
         defer { unsafe pointer.pointee.lock.unlock() }
         return body(&record)
@@ -191,16 +213,23 @@ extension RecordReference where Record == TimerHeap {
 
     @inline(never)
     private func runExpiredSlowly() -> Bool {
-        let now = MonotonicTime.now.nanoseconds
+        let now = MonotonicTime.ofSystem.nanoseconds
         guard record.earliest.load(ordering: .relaxed) <= now else { return false }
         var ranAny = false
         while let node = unsafe popExpired(now: now) {
-            unsafe node.pointee.function!(node.pointee.context!, node.pointee.argument)
-            // Releasing: the owner may go on, and reuse the node, as soon as it sees this.
-            unsafe node.pointee.state.store(TimerNode.idle, ordering: .releasing)
+            unsafe TimerNode.fire(node)
             ranAny = true
         }
         return ranAny
+    }
+}
+
+extension TimerNode {
+    /// Runs the function of a timer that the caller has taken out of its heap, as firing.
+    static func fire(_ node: UnsafeMutablePointer<TimerNode>) {
+        unsafe node.pointee.function!(node.pointee.context!, node.pointee.argument)
+        // Releasing: the owner may go on, and reuse the node, as soon as it sees this.
+        unsafe node.pointee.state.store(idle, ordering: .releasing)
     }
 }
 
@@ -213,19 +242,34 @@ extension RecordReference where Record == GoroutineRecord {
 }
 
 extension RecordReference where Record == SchedulerRecord {
-    /// Starts an idle timer: at `when`, `function(context, argument)`.
+    /// Starts an idle timer: at `when` by its own clock, `function(context, argument)`.
     func startTimer(
         _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, function: TimerFunction,
         context: UnsafeMutableRawPointer, argument: UInt
     ) {
-        let heap = unsafe ThreadReference.current?.record.worker?.record.timers ?? record.timerHeaps[0]
         unsafe node.pointee.function = function
         unsafe node.pointee.context = context
         unsafe node.pointee.argument = argument
+        var when = when
+        if let clock = unsafe node.pointee.clock {
+            if unsafe insert(node, at: when, into: clock.takeUnretainedValue()) { return }
+            when = MonotonicTime(nanoseconds: 0)
+        }
+        let heap = unsafe ThreadReference.current?.record.worker?.record.timers ?? record.timerHeaps[0]
         unsafe node.pointee.heap = heap
         if unsafe heap.insert(node, at: when.nanoseconds) {
             timerBecameEarliest(when)
         }
+    }
+
+    /// Puts a timer into the heap of a manual clock. False when it is due by that clock: then a worker shall fire it at
+    /// once. (Not the caller, who may hold a lock that the timer's function wants.)
+    @inline(never)
+    private func insert(
+        _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, into clock: ManualClock
+    ) -> Bool {
+        unsafe node.pointee.heap = clock.timers
+        return unsafe clock.insert(node, at: when)
     }
 
     /// Stops a timer of the caller's. Afterwards it is idle: its function has run, or will not.

@@ -28,6 +28,15 @@ void apus_futex_wake(const void *_Nonnull word, int32_t count);
 
 /// Nanoseconds of the monotonic clock.
 int64_t apus_monotonic_nanoseconds(void);
+/// How many manual clocks exist (see ManualClock.swift). While there is none, nearly always, nobody asks for the caller's.
+extern int64_t apus_manual_clock_count;
+static inline bool apus_has_manual_clocks(void) {
+    // Relaxed: who has such a clock got it from somebody who saw the count raised.
+    return __atomic_load_n(&apus_manual_clock_count, __ATOMIC_RELAXED) != 0;
+}
+static inline void apus_count_manual_clock(int64_t change) {
+    __atomic_add_fetch(&apus_manual_clock_count, change, __ATOMIC_RELAXED);
+}
 /// Blocks the calling thread.
 void apus_thread_sleep(int64_t nanoseconds);
 /// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.
