@@ -18,10 +18,13 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
+        // The tests of the root package run it, too.
+        .target(name: "PowerSeries", dependencies: [.product(name: "Apus", package: "apus")]),
         .executableTarget(
             name: "apus-bench",
             dependencies: [
                 .product(name: "Apus", package: "apus"),
+                "PowerSeries",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

@@ -23,7 +23,7 @@ struct Scenario: Sendable {
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
     + channelScenarios + syncScenarios + timerScenarios + pollerScenarios
-    + goSchedulerScenarios + goChannelScenarios
+    + goSchedulerScenarios + goChannelScenarios + goSelectScenarios
 
 /// What the command line asks for.
 struct Run: Sendable {

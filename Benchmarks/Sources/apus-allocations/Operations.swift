@@ -7,6 +7,9 @@ let operations: KeyValuePairs<String, @Sendable (Int) -> Void> = [
     "send": { sendAndReceive($0, capacity: 128) },
     "send_unbuffered": { sendAndReceive($0, capacity: 0) },
     "try_send": trySend,
+    "select": selectReady,
+    "select_waiting": selectWaiting,
+    "select_otherwise": selectOtherwise,
     "lock": lock,
     "lock_contended": lockContended,
     "sleep": sleepBriefly,
@@ -49,6 +52,65 @@ private func trySend(_ count: Int) {
         precondition(channel.tryReceive() == number)
         precondition(channel.tryReceive() == nil)
     }
+}
+
+/// Handlers that change what surrounds the select, as most do.
+private func selectReady(_ count: Int) {
+    let a = Channel<Int>(capacity: 1)
+    let b = Channel<Int>(capacity: 1)
+    try! a.send(1)
+    var sum = 0
+    for _ in 0..<count {
+        select {
+            a.onReceive { value in sum += value! }
+            b.onReceive { value in sum += value! }
+        }
+        let isFirst = a.count == 0 && sum % 2 == 0
+        select {
+            a.onSend(1) {}
+            after(.seconds(60)) { sum = -1 }
+            if isFirst { b.onSend(1) {} }
+        }
+    }
+    precondition(sum == count)
+}
+
+private func selectOtherwise(_ count: Int) {
+    let a = Channel<Int>(capacity: 1)
+    let b = Channel<Int>(capacity: 1)
+    var misses = 0
+    for _ in 0..<count {
+        select {
+            a.onReceive { _ in misses = -count }
+            b.onReceive { _ in misses = -count }
+            otherwise { misses += 1 }
+        }
+    }
+    precondition(misses == count)
+}
+
+/// Each side waits for the other.
+private func selectWaiting(_ count: Int) {
+    let a = Channel<Int>(capacity: 0)
+    let b = Channel<Int>(capacity: 0)
+    let sender = go {
+        for number in 0..<count {
+            select {
+                a.onSend(number) {}
+                b.onSend(number) {}
+            }
+        }
+    }
+    var sum = 0
+    for _ in 0..<count {
+        select {
+            a.onReceive { value in sum += value! }
+            b.onReceive { value in sum += value! }
+            after(.seconds(60)) { sum = -1 }
+        }
+    }
+    sender.join()
+    precondition(sum == count * (count - 1) / 2)
 }
 
 private final class Lock: Sendable {

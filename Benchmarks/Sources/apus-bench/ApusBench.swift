@@ -6,6 +6,7 @@
 
 import Apus
 import ArgumentParser
+import PowerSeries
 
 enum Benchmark: String, CaseIterable, ExpressibleByArgument {
     case spawnJoin = "spawn-join"
@@ -19,6 +20,10 @@ enum Benchmark: String, CaseIterable, ExpressibleByArgument {
     case mutexHandover = "mutex-handover"
     case sleepLateness = "sleep-lateness"
     case sieve
+    case selectReady = "select-ready"
+    case selectOtherwise = "select-default"
+    case selectWait = "select-wait"
+    case powerSeries = "power-series"
 }
 
 @main
@@ -59,6 +64,15 @@ struct ApusBench: ParsableCommand {
         }.join()
     }
 
+    /// The first terms of several power series, see the module of that name; an operation is all of them.
+    private func measurePowerSeries(seconds: Double) {
+        measure("power-series", startingWith: 1, seconds: seconds) { iterations in
+            for _ in 0..<iterations {
+                calculatePowerSeries { fatalError("power-series: \($0)") }
+            }
+        }
+    }
+
     private func run(_ benchmark: Benchmark) {
         switch benchmark {
         case .spawnJoin: measureSpawnJoin(seconds: seconds)
@@ -72,6 +86,10 @@ struct ApusBench: ParsableCommand {
         case .mutexHandover: measureMutexHandover(seconds: seconds)
         case .sleepLateness: measureSleepLateness(seconds: seconds)
         case .sieve: measureSieve(seconds: seconds)
+        case .selectReady: measureSelectReady(seconds: seconds)
+        case .selectOtherwise: measureSelectOtherwise(seconds: seconds)
+        case .selectWait: measureSelectWait(seconds: seconds)
+        case .powerSeries: measurePowerSeries(seconds: seconds)
         }
     }
 }
