@@ -106,6 +106,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     @inline(__always) var idleCount: Int { record.idleCount.load(ordering: .sequentiallyConsistent) }
     @inline(__always) var workerCount: Int { record.workerCount.load(ordering: .acquiring) }
+    @inline(__always) var searchingCount: Int { record.searchingCount.load(ordering: .relaxed) }
     @inline(__always) var activeCount: Int { record.activeCount.load(ordering: .relaxed) }
 
     func worker(_ index: Int) -> WorkerReference { unsafe record.workers[index] }
