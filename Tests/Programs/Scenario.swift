@@ -22,7 +22,7 @@ struct Scenario: Sendable {
 
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios
+    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios + metricsScenarios
     + goSchedulerScenarios + goChannelScenarios + goSelectScenarios
 
 /// What the command line asks for.

@@ -16,7 +16,9 @@ struct Poller: ~Copyable {
     /// Descriptors that are registered: without any there is nothing to look at.
     let descriptorCount = Atomic<Int>(0)
     /// How often the poller was looked at. The monitor looks itself when nobody else does.
-    let lookCount = Atomic<UInt32>(0)
+    let lookCount = Atomic<UInt64>(0)
+    /// Events that the looks found.
+    let eventCount = Atomic<UInt64>(0)
 
     init() {
         queue = apus_poller_open()
@@ -55,7 +57,8 @@ struct Poller: ~Copyable {
                 }, woken)
         }
         if count < 0 { fail("the network poller failed (error \(-count))") }
-        lookCount.add(1, ordering: .relaxed)
+        lookCount.wrappingAdd(1, ordering: .relaxed)
+        if count > 0 { eventCount.wrappingAdd(UInt64(count), ordering: .relaxed) }
     }
 }
 
@@ -79,7 +82,9 @@ extension RecordReference where Record == SchedulerRecord {
     /// Makes what the poller woke runnable: on the worker, or for any.
     func distribute(_ woken: consuming GoroutineList, to worker: WorkerReference?) {
         guard !woken.isEmpty else { return }
+        ThreadReference.currentOrAttached().record.counters.wakeUps.add(woken.count)
         guard let worker else {
+            woken.forEach { noteRunnable($0) }
             pushGlobal(woken)
             wakeWorkerIfNeeded()
             return

@@ -16,6 +16,10 @@ struct Configuration {
     /// Whether a yielding or woken goroutine is sent to the global queue now and then, so that it changes threads. A
     /// test's means: what migrates seldom shows its errors seldom.
     var migrationInterval: UInt32?
+    /// How often a line about the scheduler is written to standard error.
+    var scheduleTraceMilliseconds: Int?
+    /// One in so many goroutines is timed from runnable to running.
+    var sampleInterval = defaultSampleInterval
 
     /// `APUS_WORKERS=N`: the number of workers; by default the processors that the process may use (its affinity and its
     /// cgroup's quota). `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
@@ -42,13 +46,17 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
+            scheduleTraceMilliseconds = milliseconds
+        case ("sample", let interval?) where (1...1_000_000).contains(interval):
+            sampleInterval = UInt32(interval)
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N and migrate=N")
+                    + "guardmappings=N, migrate=N, sample=1…1000000 and schedtrace=MILLISECONDS")
         }
     }
 

@@ -38,13 +38,15 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
-    waiter.record.waitReason = reason
+    waiter.record.waitNote.begin(reason)
     if waiter.record.kind == .goroutine {
-        unsafe suspend(ThreadReference.current!, commit: commit, context: context)
+        let thread = ThreadReference.current!
+        thread.record.counters.parks.add()
+        unsafe suspend(thread, commit: commit, context: context)
     } else if unsafe commit(waiter.address, context) {
         waiter.record.signal.receive()
     }
-    waiter.record.waitReason = .none
+    waiter.record.waitNote.end()
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
@@ -68,7 +70,7 @@ func park(
     _ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>,
     until deadline: MonotonicTime, interruptible: Bool
 ) -> Bool {
-    let context = unsafe UnsafeMutableRawPointer(lock)
+    let context = UnsafeMutableRawPointer(lock)
     let commit = unsafe interruptible ? commitInterruptible : commitClaimable
     guard deadline != .distantFuture else {
         unsafe park(waiter, reason: reason, commit: commit, context: context)
@@ -120,7 +122,9 @@ let commitYield: ParkCommit = { goroutine, _ in
 /// Puts the goroutine at the end of the global queue: its thread has no worker.
 let commitToGlobalQueue: ParkCommit = { goroutine, _ in
     let scheduler = Scheduler.shared
-    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    let goroutine = unsafe GoroutineReference(goroutine)
+    scheduler.noteRunnable(goroutine)
+    scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return true
 }
@@ -131,6 +135,8 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 @inline(__always)
 func ready(_ waiter: GoroutineReference) {
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
+        waiter.record.waitNote.end()
+        thread.record.counters.wakeUps.add()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -141,8 +147,13 @@ func ready(_ waiter: GoroutineReference) {
 @inline(never)
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
-    Scheduler.shared.pushGlobal(waiter)
-    Scheduler.shared.wakeWorkerIfNeeded()
+    waiter.record.waitNote.end()
+    let thread = ThreadReference.currentOrAttached()
+    thread.record.counters.wakeUps.add()
+    let scheduler = thread.record.scheduler
+    scheduler.noteRunnable(waiter)
+    scheduler.pushGlobal(waiter)
+    scheduler.wakeWorkerIfNeeded()
 }
 
 /// Makes every goroutine of a list runnable, in order.

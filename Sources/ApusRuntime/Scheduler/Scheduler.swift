@@ -49,6 +49,11 @@ struct SchedulerRecord: ~Copyable {
     let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
+    /// Goroutines that were made runnable without a worker: which of them are timed.
+    let pushesElsewhere = Atomic<UInt64>(0)
+    /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
+    let lastThreadRecord = Atomic<UInt>(0)
+    let startTime = MonotonicTime.ofSystem
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
@@ -276,6 +281,13 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func pushIdleLocked(_ worker: WorkerReference) {
+        if worker.record.isStalled.load(ordering: .relaxed) {
+            // Found stuck before it had nothing to do any more: another runs in its place, so this one goes. Its queue is
+            // empty, and whoever pushes to another finds the one that stands in, idle or about to look.
+            worker.record.isStalled.store(false, ordering: .relaxed)
+            record.activeCount.add(1, ordering: .relaxed)
+            return pushRetiredLocked(worker)
+        }
         worker.record.isRunning.store(false, ordering: .relaxed)
         worker.record.next = record.idleWorkers
         record.idleWorkers = worker
@@ -453,20 +465,25 @@ extension RecordReference where Record == SchedulerRecord {
 
     // MARK: Thread records
 
-    func makeThreadRecord() -> ThreadReference {
+    func makeThreadRecord(owner: ThreadOwner) -> ThreadReference {
         record.lock.lock()
-        let free = record.freeThreadRecords
-        if let free { record.freeThreadRecords = free.record.next }
-        record.lock.unlock()
-        if let free {
+        defer { record.lock.unlock() }
+        if let free = record.freeThreadRecords {
+            record.freeThreadRecords = free.record.next
             free.record.next = nil
+            free.record.owner = owner
             return free
         }
         let waiter = unsafe GoroutineReference.allocate(alignment: 64)
         unsafe waiter.initialize(to: GoroutineRecord(kind: .thread))
         let memory = unsafe ThreadReference.allocate()
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
-        return unsafe ThreadReference(memory)
+        let thread = unsafe ThreadReference(memory)
+        thread.record.owner = owner
+        thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
+        // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
+        record.lastThreadRecord.store(thread.bits, ordering: .releasing)
+        return thread
     }
 
     /// The thread has ended, or was never started.
@@ -477,6 +494,7 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         record.lock.lock()
+        thread.record.owner = .nobody
         thread.record.next = record.freeThreadRecords
         record.freeThreadRecords = thread
         record.lock.unlock()

@@ -199,6 +199,9 @@ extension RecordReference where Record == TimerHeap {
         withLock { unsafe $0.remove(node) }
     }
 
+    /// Timers that have not fired yet.
+    var pendingCount: Int { withLock { $0.count } }
+
     private func popExpired(now: Int64) -> UnsafeMutablePointer<TimerNode>? {
         unsafe withLock { unsafe $0.popExpired(now: now) }
     }

@@ -37,6 +37,17 @@ static inline bool apus_has_manual_clocks(void) {
 static inline void apus_count_manual_clock(int64_t change) {
     __atomic_add_fetch(&apus_manual_clock_count, change, __ATOMIC_RELAXED);
 }
+/// The monotonic clock as it was a short while ago, for the price of a load: see WaitReason.swift. Units of about a
+/// millisecond (2^APUS_COARSE_TIME_SHIFT ns), shifted left by eight bits.
+extern struct apus_coarse_clock {
+    // Alone on its cache line: every park reads it.
+    _Alignas(128) uint64_t word;
+} apus_coarse_clock;
+enum { APUS_COARSE_TIME_SHIFT = 20 };
+static inline uint64_t apus_coarse_time(void) {
+    return __atomic_load_n(&apus_coarse_clock.word, __ATOMIC_RELAXED);
+}
+void apus_coarse_time_set(int64_t monotonic_nanoseconds);
 /// Blocks the calling thread.
 void apus_thread_sleep(int64_t nanoseconds);
 /// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.
@@ -84,7 +95,7 @@ int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);
 /// Waits for at most `nanoseconds` (negative: no limit) and calls `handle(event, argument)` for each event. The number of
-/// events, or -errno.
+/// events that it called it for, or -errno.
 int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
                      void (*_Nonnull handle)(struct apus_poll_event event, void *_Nonnull argument),
                      void *_Nonnull argument);
