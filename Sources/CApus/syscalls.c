@@ -19,6 +19,7 @@
 
 #if defined(__linux__)
 #include <linux/futex.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #elif defined(__APPLE__)
@@ -39,6 +40,8 @@ static void *run_thread(void *argument) {
     free(argument);
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), start.name);
+    // Linux lets timers be 50 us late by default, to wake up less often; a quarter of a short sleep.
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 #elif defined(__APPLE__)
     pthread_setname_np(start.name);
 #endif

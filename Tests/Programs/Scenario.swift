@@ -37,6 +37,9 @@ private let allScenarios: [Scenario] = [
     traceScenarios,
     dumpScenarios,
     deadlockScenarios,
+    goSchedulerScenarios,
+    goChannelScenarios,
+    goSelectScenarios,
 ].flatMap { $0 }
 
 /// What the command line asks for.

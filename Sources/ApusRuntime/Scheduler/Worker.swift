@@ -114,6 +114,9 @@ extension RecordReference where Record == ThreadRecord {
     private static var fairnessInterval: UInt32 { 61 }
     /// Every so many picks a worker with a full queue looks at the clock. Go looks at each; a look costs 20 ns.
     private static var timerInterval: UInt32 { 16 }
+    /// How long a thief waits, in nanoseconds, before it takes what would run next. Go's 3 us, and the 50 us by which
+    /// Linux lengthens them there: with less, two goroutines that hand over to each other wake a thief all the time.
+    private static var runNextPatience: Int64 { 53_000 }
 
     /// The goroutine to run next. Sleeps while there is none; nil when this thread shall end.
     func findRunnable() -> GoroutineReference? {
@@ -197,7 +200,7 @@ extension RecordReference where Record == ThreadRecord {
             // A goroutine that was just made ready is likely to run within a moment, with warm data, as the one that
             // readied it parks. Stealing it then costs both sides more than it gives. (A stalled worker's will not run.)
             if !victim.record.isStalled.load(ordering: .relaxed), victim.record.isRunning.load(ordering: .relaxed) {
-                apus_thread_sleep(3_000)
+                apus_thread_sleep(Self.runNextPatience)
             }
         }
         record.counters.stealAttempts.add()
