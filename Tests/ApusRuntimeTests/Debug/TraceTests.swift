@@ -93,7 +93,8 @@ struct TraceTests {
     func failure() throws {
         try withTrace(ChildProgram("joins-itself", workers: 2)) { result, path in
             result.expectEnd(.killed(signal: 6), errors: "apus: a goroutine joins itself")
-            #expect(try TraceContents(path: path).complaints == [])
+            let complaints = try TraceContents(path: path).complaints
+            #expect(complaints == [])
         }
     }
 
