@@ -126,6 +126,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
     func beginSend() -> SendStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideSend()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -207,6 +208,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
     func beginReceive() -> ReceiveStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideReceive()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -265,6 +267,7 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     func close() {
+        schedulingPoint()
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
         unsafe core.pointee.isClosed = true

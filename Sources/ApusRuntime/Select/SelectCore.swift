@@ -165,6 +165,7 @@ extension SelectEntries {
     mutating func choose() -> SelectChoice? {
         sortByAddress()
         while true {
+            schedulingPoint()
             shuffle()
             lockAll()
             if let choice = findReady() { return choice }
