@@ -243,6 +243,7 @@ extension Channel: Sequence, IteratorProtocol where Element: Copyable {
 /// What `send` throws on a closed channel.
 public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
     @inlinable
+    /// For layers above that report in these terms.
     public init() {}
 
     public var description: String { "the channel is closed" }
