@@ -242,8 +242,8 @@ extension Channel: Sequence, IteratorProtocol where Element: Copyable {
 
 /// What `send` throws on a closed channel.
 public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
-    @inlinable
     /// For layers above that report in these terms.
+    @inlinable
     public init() {}
 
     public var description: String { "the channel is closed" }
