@@ -130,7 +130,10 @@ extension RecordReference where Record == GoroutineRecord {
 /// up in any case.
 ///
 /// ```swift
-/// defer { withCancellationShield { try? connection.write(farewell, timeout: .seconds(1)) } }
+/// func serve(_ connection: TCPConnection) throws {
+///     defer { withCancellationShield { try? connection.write(farewell, timeout: .seconds(1)) } }
+///     try connection.write(request)
+/// }
 /// ```
 ///
 /// A `withTimeout` inside counts. When the function returns, what is around counts again.

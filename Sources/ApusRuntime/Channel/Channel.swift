@@ -242,6 +242,7 @@ extension Channel: Sequence, IteratorProtocol where Element: Copyable {
 
 /// What `send` throws on a closed channel.
 public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
+    /// For layers above that report in these terms.
     @inlinable
     public init() {}
 

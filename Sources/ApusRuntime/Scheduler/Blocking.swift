@@ -12,7 +12,9 @@ import Synchronization
 /// the goroutine takes a free worker, or waits its turn for one. Costs about a microsecond when others have work to do.
 ///
 /// ```swift
-/// let text = blocking { try? String(contentsOfFile: path, encoding: .utf8) }
+/// import Foundation
+///
+/// let text = blocking { try? String(contentsOfFile: "notes.txt", encoding: .utf8) }
 /// ```
 ///
 /// Inside, the goroutine stays on its thread: what blocks in Apus (a channel, a lock) blocks the thread there. Cancelling

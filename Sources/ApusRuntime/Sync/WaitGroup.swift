@@ -16,7 +16,7 @@ import Synchronization
 /// ```swift
 /// let group = WaitGroup()
 /// for url in urls {
-///     group.go { fetch(url) }
+///     group.go { _ = try? fetch(url) }
 /// }
 /// group.wait()
 /// ```
