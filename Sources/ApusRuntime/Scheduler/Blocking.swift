@@ -23,8 +23,13 @@ import Synchronization
 /// another; wrapping tells at once.
 public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     guard let thread = ThreadReference.current, let worker = thread.record.worker else { return try body() }
+    let goroutine = thread.running!
+    goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    goroutine.record.waitNote.begin(.blockingCall)
     // Inside, the goroutine waits with the thread's own record.
-    unsafe thread.record.waiter.record.timer.clock = thread.running!.record.timer.clock
+    unsafe thread.record.waiter.record.timer.clock = goroutine.record.timer.clock
+    thread.record.counters.blockingBegun.add()
+    if let trace = thread.record.trace { thread.traceBlockingBegins(trace) }
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
@@ -35,8 +40,12 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
 extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
         unsafe record.waiter.record.timer.clock = nil
-        if record.scheduler.takeIdleWorker(for: self) { return }
-        running!.record.waitReason = .blockingCall
+        running!.record.waitNote.end()
+        running!.record.frame.store(0, ordering: .relaxed)
+        record.counters.blockingEnded.add()
+        let hasWorker = record.scheduler.takeIdleWorker(for: self)
+        if let trace = record.trace { traceBlockingEnds(trace) }
+        if hasWorker { return }
         // Back on the thread's own stack, which then waits for another use.
         unsafe suspend(self, commit: unsafe commitToGlobalQueue, context: nil)
     }

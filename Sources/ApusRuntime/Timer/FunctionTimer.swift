@@ -74,7 +74,9 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
     private static func fire(_ state: UnsafeMutablePointer<State>) {
         nonisolated(unsafe) let timer = unsafe state.pointee.timer
         func start() {
-            _ = spawn(stackSize: nil, scope: nil) {
+            _ = spawn(
+                birthplace: Birthplace(fileID: #fileID, line: #line), name: nil, stackSize: nil, scope: nil
+            ) {
                 let timer = unsafe timer.takeRetainedValue()
                 unsafe timer.state.pointee.body()
             }

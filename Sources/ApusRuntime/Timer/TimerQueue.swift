@@ -141,14 +141,17 @@ extension RecordReference where Record == TimerQueue {
     private func runExpiredSlowly() -> Bool {
         let now = MonotonicTime.ofSystem.nanoseconds
         guard record.earliest.load(ordering: .relaxed) <= now else { return false }
-        var ranAny = false
+        let trace = ThreadReference.current?.tracePhaseBegins(.timers)
+        var count = 0
         while true {
             switch withLock({ $0.takeExpired(now: now) }) {
             case .fire(let node):
                 unsafe TimerNode.fire(node, now: now)
-                ranAny = true
+                count += 1
             case .again: continue
-            case .none: return ranAny
+            case .none:
+                trace?.endPhase(count: count, isRecorded: count > 0)
+                return count > 0
             }
         }
     }
