@@ -58,12 +58,14 @@ package struct MonotonicTime: Comparable, Sendable {
 extension Duration {
     /// Whole nanoseconds, rounded up so that no wait is shorter than it was asked to be; between 0 and `Int64.max`.
     var clampedNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflows else { return .max }
-        let (sum, overflowsToo) = whole.addingReportingOverflow((attoseconds + 999_999_999) / 1_000_000_000)
-        return overflowsToo ? .max : sum
+        let attoseconds = self.attoseconds
+        guard attoseconds > 0 else { return 0 }
+        let attosecondsPerNanosecond: UInt64 = 1_000_000_000
+        let high = UInt64(truncatingIfNeeded: attoseconds >> 64)
+        guard high < attosecondsPerNanosecond else { return .max }
+        let (whole, part) = attosecondsPerNanosecond.dividingFullWidth((high, UInt64(truncatingIfNeeded: attoseconds)))
+        guard whole < Int64.max else { return .max }
+        return Int64(whole) + (part > 0 ? 1 : 0)
     }
 }
 
