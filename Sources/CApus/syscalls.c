@@ -112,6 +112,12 @@ int64_t apus_monotonic_nanoseconds(void) {
 }
 
 int64_t apus_manual_clock_count;
+struct apus_coarse_clock apus_coarse_clock;
+
+void apus_coarse_time_set(int64_t monotonic_nanoseconds) {
+    uint64_t word = (uint64_t)(monotonic_nanoseconds >> APUS_COARSE_TIME_SHIFT) << 8;
+    __atomic_store_n(&apus_coarse_clock.word, word, __ATOMIC_RELAXED);
+}
 
 void apus_thread_sleep(int64_t nanoseconds) {
     struct timespec rest = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};

@@ -228,9 +228,9 @@ private final class ParkedSemaphore: Sendable {
     /// False when the deadline came first.
     func take(deadline: MonotonicTime = .distantFuture) -> Bool {
         while !tryTake() {
-            let end = waiters.wait(
+            let result = waiters.wait(
                 unless: { places.load(ordering: .sequentiallyConsistent) > 0 }, deadline: deadline)
-            if end == .deadlineExceeded { return false }
+            guard result == .woken else { return false }
         }
         return true
     }

@@ -58,12 +58,16 @@ public final class GoroutineGroup: Sendable {
     /// In a group that was cancelled it starts all the same, cancelled from the beginning.
     ///
     /// - Parameters:
+    ///   - name: As for `go`.
     ///   - stackSize: As for `go`.
     ///   - body: What to run. `@Sendable` and not `sending`, as for `go`: a closure inside the group's closure may then use what
     ///     is declared around both, such as a `Mutex`.
     @discardableResult
-    public func go(stackSize: Int? = nil, _ body: @Sendable @escaping () throws -> Void) -> Goroutine {
-        return start(stackSize: stackSize) {
+    public func go(
+        name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @Sendable @escaping () throws -> Void
+    ) -> Goroutine {
+        start(Birthplace(fileID: fileID, line: line), name: name, stackSize: stackSize) {
             do { try body() } catch { self.fail(error) }
         }
     }
@@ -73,10 +77,11 @@ public final class GoroutineGroup: Sendable {
     /// Its first error is the group's, and cancels the others. So neither gets lost if the handle is not used.
     @discardableResult
     public func go<Value: Sendable, Failure: Error>(
-        stackSize: Int? = nil, _ body: @Sendable @escaping () throws(Failure) -> Value
+        name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: @Sendable @escaping () throws(Failure) -> Value
     ) -> JoinHandle<Value, Failure> {
         let outcome = JoinHandle<Value, Failure>.Outcome()
-        let goroutine = start(stackSize: stackSize) {
+        let goroutine = start(Birthplace(fileID: fileID, line: line), name: name, stackSize: stackSize) {
             do throws(Failure) {
                 unsafe outcome.value = .success(try body())
             } catch {
@@ -87,7 +92,9 @@ public final class GoroutineGroup: Sendable {
         return JoinHandle(goroutine: goroutine, outcome: outcome)
     }
 
-    private func start(stackSize: Int?, _ body: @Sendable @escaping () -> Void) -> Goroutine {
+    private func start(
+        _ birthplace: Birthplace, name: String?, stackSize: Int?, _ body: @Sendable @escaping () -> Void
+    ) -> Goroutine {
         let isOpen = state.withLock { state in
             if !state.isClosed { running.add() }
             return !state.isClosed
@@ -97,7 +104,7 @@ public final class GoroutineGroup: Sendable {
                 "a GoroutineGroup is used after its withGoroutineGroup has returned; start goroutines before the closure ends"
             )
         }
-        return spawn(stackSize: stackSize, scope: scope.makeChild()) {
+        return spawn(birthplace, name: name, stackSize: stackSize, scope: scope.makeChild()) {
             body()
             self.running.done()
         }

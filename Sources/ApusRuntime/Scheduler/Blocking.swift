@@ -23,8 +23,11 @@ import Synchronization
 /// another; wrapping tells at once.
 public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     guard let thread = ThreadReference.current, let worker = thread.record.worker else { return try body() }
+    let goroutine = thread.running!
+    goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    goroutine.record.waitNote.begin(.blockingCall)
     // Inside, the goroutine waits with the thread's own record.
-    unsafe thread.record.waiter.record.timer.clock = thread.running!.record.timer.clock
+    unsafe thread.record.waiter.record.timer.clock = goroutine.record.timer.clock
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
@@ -35,8 +38,9 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
 extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
         unsafe record.waiter.record.timer.clock = nil
+        running!.record.waitNote.end()
+        running!.record.frame.store(0, ordering: .relaxed)
         if record.scheduler.takeIdleWorker(for: self) { return }
-        running!.record.waitReason = .blockingCall
         // Back on the thread's own stack, which then waits for another use.
         unsafe suspend(self, commit: unsafe commitToGlobalQueue, context: nil)
     }

@@ -9,8 +9,11 @@ import Synchronization
 extension RecordReference where Record == GoroutineRecord {
     /// Prepares a free record, with a stack, to run `body`.
     @inline(__always)
-    func prepare(body: @escaping GoroutineBody, id: UInt64, scope: CancellationScope?) {
+    func prepare(
+        body: @escaping GoroutineBody, id: UInt64, birthplace: Birthplace, name: String?, scope: CancellationScope?
+    ) {
         record.body = body
+        record.birth.set(birthplace, name: name)
         record.wait.reset()
         record.isCancelRequested.store(false, ordering: .relaxed)
         scope?.bind(to: self)

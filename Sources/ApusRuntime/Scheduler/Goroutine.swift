@@ -63,6 +63,13 @@ public struct Goroutine: Sendable, Hashable, CustomStringConvertible {
         reference.join(id: id)
     }
 
+    /// What `go(name:)` called it; nil without a name, and once the goroutine has ended.
+    ///
+    /// For people who read a dump (`Goroutine.dump()`). At most 32 bytes of UTF-8: longer names are cut.
+    public var name: String? {
+        reference.readWhileAlive(id: id) { reference.record.birth.name } ?? nil
+    }
+
     /// Whether the goroutine's closure has returned.
     public var isFinished: Bool { !reference.isAlive(id: id) }
 
@@ -105,8 +112,12 @@ package struct GoroutineRecord: ~Copyable {
     /// by whoever cancels it.
     let pollSlot = Atomic<UInt>(0)
     let kind: Kind
-    /// What the goroutine waits for, for people to read. Written by itself before it parks.
-    var waitReason = WaitReason.none
+    /// What the goroutine waits for, for people to read.
+    let waitNote = WaitNote()
+    /// Where a backtrace begins whose stack is not switched away: of a thread that waits, of a goroutine in `blocking { }`.
+    let frame = Atomic<UInt>(0)
+    /// Where it was started, and its name.
+    let birth = BirthRecord()
     /// Whether the wait for a descriptor ended with an event. Written by whoever takes the waiter out of the descriptor.
     var wokenByEvent = false
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
@@ -118,12 +129,6 @@ package struct GoroutineRecord: ~Copyable {
         unsafe self.context = apus_context()
         self.kind = kind
     }
-}
-
-/// What a goroutine may wait for.
-package enum WaitReason: UInt8, Sendable {
-    case none, channelSend, channelReceive, select, sleep, join, mutex, waitGroup, read, write, blockingCall, other
-    case once, semaphore, condition, readLock, writeLock
 }
 
 extension RecordReference where Record == GoroutineRecord {

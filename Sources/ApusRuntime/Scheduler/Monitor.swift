@@ -26,6 +26,7 @@ struct MonitorState: ~Copyable {
 
     @inline(never)
     private func wake(_ scheduler: Scheduler) {
+        CoarseClock.tick()
         switch state.exchange(1, ordering: .sequentiallyConsistent) {
         case 0:
             let result = unsafe apus_thread_start(
@@ -55,6 +56,7 @@ extension RecordReference where Record == SchedulerRecord {
         var round = 0
         while true {
             apus_thread_sleep(monitorPeriod)
+            CoarseClock.tick()
             round += 1
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)

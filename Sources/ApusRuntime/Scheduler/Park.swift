@@ -38,13 +38,13 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
-    waiter.record.waitReason = reason
+    waiter.record.waitNote.begin(reason)
     if waiter.record.kind == .goroutine {
         unsafe suspend(ThreadReference.current!, commit: commit, context: context)
     } else if unsafe commit(waiter.address, context) {
         waiter.record.signal.receive()
     }
-    waiter.record.waitReason = .none
+    waiter.record.waitNote.end()
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
@@ -68,7 +68,7 @@ func park(
     _ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>,
     until deadline: MonotonicTime, interruptible: Bool
 ) -> Bool {
-    let context = unsafe UnsafeMutableRawPointer(lock)
+    let context = UnsafeMutableRawPointer(lock)
     let commit = unsafe interruptible ? commitInterruptible : commitClaimable
     guard deadline != .distantFuture else {
         unsafe park(waiter, reason: reason, commit: commit, context: context)
@@ -131,6 +131,7 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 @inline(__always)
 func ready(_ waiter: GoroutineReference) {
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
+        waiter.record.waitNote.end()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -141,6 +142,7 @@ func ready(_ waiter: GoroutineReference) {
 @inline(never)
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
+    waiter.record.waitNote.end()
     Scheduler.shared.pushGlobal(waiter)
     Scheduler.shared.wakeWorkerIfNeeded()
 }

@@ -25,6 +25,8 @@ struct SchedulerRecord: ~Copyable {
     var spareThreads: ThreadReference?
     var spareThreadCount = 0
     var freeThreadRecords: ThreadReference?
+    /// Every thread record there is, the free ones too.
+    var allThreadRecords: ThreadReference?
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -453,20 +455,24 @@ extension RecordReference where Record == SchedulerRecord {
 
     // MARK: Thread records
 
-    func makeThreadRecord() -> ThreadReference {
+    func makeThreadRecord(owner: ThreadOwner) -> ThreadReference {
         record.lock.lock()
-        let free = record.freeThreadRecords
-        if let free { record.freeThreadRecords = free.record.next }
-        record.lock.unlock()
-        if let free {
+        defer { record.lock.unlock() }
+        if let free = record.freeThreadRecords {
+            record.freeThreadRecords = free.record.next
             free.record.next = nil
+            free.record.owner = owner
             return free
         }
         let waiter = unsafe GoroutineReference.allocate(alignment: 64)
         unsafe waiter.initialize(to: GoroutineRecord(kind: .thread))
         let memory = unsafe ThreadReference.allocate()
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
-        return unsafe ThreadReference(memory)
+        let thread = unsafe ThreadReference(memory)
+        thread.record.owner = owner
+        thread.record.nextOfAll = record.allThreadRecords
+        record.allThreadRecords = thread
+        return thread
     }
 
     /// The thread has ended, or was never started.
@@ -477,6 +483,7 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         record.lock.lock()
+        thread.record.owner = .nobody
         thread.record.next = record.freeThreadRecords
         record.freeThreadRecords = thread
         record.lock.unlock()

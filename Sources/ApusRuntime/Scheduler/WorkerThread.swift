@@ -38,6 +38,12 @@ struct ThreadRecord: ~Copyable {
     /// Link of the list of spare threads, or of free records. Protected by the scheduler's lock.
     var next: ThreadReference?
     var signalStack: UnsafeMutableRawPointer?
+    /// Whose thread it is. Protected by the scheduler's lock.
+    var owner = ThreadOwner.nobody
+    /// Link of the list of all records. Protected by the scheduler's lock.
+    var nextOfAll: ThreadReference?
+    /// The kernel's number for the thread, for people to read. Written by the thread itself.
+    let identifier = Atomic<Int64>(0)
 
     init(scheduler: Scheduler, waiter: GoroutineReference) {
         unsafe self.base = apus_thread()
@@ -45,6 +51,15 @@ struct ThreadRecord: ~Copyable {
         unsafe self.commit = commitYield
         self.waiter = waiter
     }
+}
+
+enum ThreadOwner {
+    /// A record that waits to be used again.
+    case nobody
+    /// Started by the runtime, to run goroutines.
+    case runtime
+    /// A thread that came to use the runtime.
+    case program
 }
 
 extension RecordReference where Record == ThreadRecord {
@@ -76,7 +91,8 @@ extension RecordReference where Record == ThreadRecord {
 
     @inline(never)
     private static func attach() -> ThreadReference {
-        let thread = Scheduler.shared.makeThreadRecord()
+        let thread = Scheduler.shared.makeThreadRecord(owner: .program)
+        thread.record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&thread.pointer.pointee.base)
         unsafe apus_destroy_at_thread_exit(thread.address)
         return thread
@@ -86,7 +102,7 @@ extension RecordReference where Record == ThreadRecord {
 
     /// Starts a thread that runs goroutines with `worker`. Zero, or the negative error of the system.
     static func start(scheduler: Scheduler, worker: WorkerReference, searching: Bool) -> Int32 {
-        let thread = scheduler.makeThreadRecord()
+        let thread = scheduler.makeThreadRecord(owner: .runtime)
         thread.record.worker = worker
         thread.record.isSearching = searching
         let result = unsafe apus_thread_start(
@@ -104,6 +120,7 @@ extension RecordReference where Record == ThreadRecord {
     private static var ownStackBytes: Int { 256 * 1024 }
 
     private func run() {
+        record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
         unsafe apus_hazards_find(&pointer.pointee.base.hazards)

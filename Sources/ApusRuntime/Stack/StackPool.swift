@@ -131,6 +131,13 @@ enum StackPool {
                 + "guards were used up; raise vm.max_map_count, and start it with go(stackSize:)")
     }
 
+    /// Every slot that was ever used. What becomes of them later only the records themselves tell.
+    static var extents: [StackExtent] {
+        unsafe state.pointee.lock.lock()
+        defer { unsafe state.pointee.lock.unlock() }
+        return unsafe state.pointee.arena.extents
+    }
+
     // MARK: Trimming
 
     /// Gives back the memory of stacks that were not needed since the last call. True while there is more to give back

@@ -139,7 +139,7 @@ struct MutexCore: ~Copyable {
         _ core: UnsafeMutablePointer<MutexCore>, isWoken: Bool, waitsSince: inout Int64?
     ) -> Bool? {
         let waiter = GoroutineReference.currentParkable()
-        let now = MonotonicTime.now.nanoseconds
+        let now = MonotonicTime.ofSystem.nanoseconds
         let isImpatient = waitsSince.map { now - $0 > patience } ?? false
         unsafe core.pointee.lock.lock()
         // Announce the wait while the mutex is held: from here on unlocking takes `lock`, so it finds the node.
@@ -177,7 +177,7 @@ struct MutexCore: ~Copyable {
     }
 
     private static func leaveStarvation(_ core: UnsafeMutablePointer<MutexCore>, waitsSince: Int64) {
-        let wasQuick = MonotonicTime.now.nanoseconds - waitsSince < patience
+        let wasQuick = MonotonicTime.ofSystem.nanoseconds - waitsSince < patience
         unsafe core.pointee.lock.lock()
         if unsafe wasQuick || core.pointee.waiters.isEmpty {
             unsafe core.pointee.word.bitwiseAnd(~starving, ordering: .relaxed)

@@ -78,10 +78,15 @@ public final class WaitGroup: Sendable {
     public func done() { add(-1) }
 
     /// Runs a closure in a goroutine that the group counts.
-    public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) {
+    ///
+    /// The parameters are those of the function `go`.
+    public func go(
+        name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @escaping () -> Void
+    ) {
         add(1)
         nonisolated(unsafe) let body = body
-        ApusRuntime.go(stackSize: stackSize) {
+        ApusRuntime.go(name: name, stackSize: stackSize, fileID: fileID, line: line) {
             unsafe body()
             self.done()
         }

@@ -67,6 +67,9 @@ void apus_context_prepare(struct apus_context *_Nonnull context,
 /// Saves and restores the Swift runtime's thread-local words around it.
 void apus_context_resume(struct apus_thread *_Nonnull thread, struct apus_context *_Nonnull context);
 
+/// The context that `thread` runs at this moment, or NULL. For people to read: it may have changed already.
+struct apus_context *_Nullable apus_thread_context(const struct apus_thread *_Nonnull thread);
+
 /// To be called first on the stack of a new context.
 void apus_context_started(void);
 
@@ -87,6 +90,8 @@ void apus_call_on_stack(void *_Nonnull stack_high, void (*_Nonnull function)(voi
 
 /// The address of the caller's frame: how deep the current stack is.
 void *_Nonnull apus_stack_pointer(void);
+/// The caller's frame pointer: where a backtrace of what it waits for begins.
+uintptr_t apus_frame_pointer(void);
 
 // MARK: Thread-local state
 

@@ -37,6 +37,17 @@ static inline bool apus_has_manual_clocks(void) {
 static inline void apus_count_manual_clock(int64_t change) {
     __atomic_add_fetch(&apus_manual_clock_count, change, __ATOMIC_RELAXED);
 }
+/// The monotonic clock as it was a short while ago, for the price of a load: see WaitReason.swift. Units of about a
+/// millisecond (2^APUS_COARSE_TIME_SHIFT ns), shifted left by eight bits.
+extern struct apus_coarse_clock {
+    // Alone on its cache line: every park reads it.
+    _Alignas(128) uint64_t word;
+} apus_coarse_clock;
+enum { APUS_COARSE_TIME_SHIFT = 20 };
+static inline uint64_t apus_coarse_time(void) {
+    return __atomic_load_n(&apus_coarse_clock.word, __ATOMIC_RELAXED);
+}
+void apus_coarse_time_set(int64_t monotonic_nanoseconds);
 /// Blocks the calling thread.
 void apus_thread_sleep(int64_t nanoseconds);
 /// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.

@@ -145,7 +145,7 @@ struct ManualClockTests {
             let sleeper = go { sleep(until: deadline) }
             clock.waitForTimers(1)
             clock.advance(by: .seconds(9))
-            #expect(!sleeper.goroutine.isFinished)
+            #expect(!sleeper.isFinished)
             clock.advance(by: .seconds(1))
             sleeper.join()
             // These have passed.
@@ -164,7 +164,7 @@ struct ManualClockTests {
             clock.advance(by: .seconds(Int64.max))
             clock.advance(by: .seconds(Int64.max))
             #expect(clock.timerCount == 1)
-            #expect(!sleeper.goroutine.isFinished)
+            #expect(!sleeper.isFinished)
         }
     }
 
@@ -174,7 +174,7 @@ struct ManualClockTests {
         let log = Log()
         let sleeper = clock.run {
             go {
-                blocking { sleep(for: .seconds(20)) }
+                _ = blocking { sleep(for: .seconds(20)) }
                 log.add("blocking")
             }
         }
