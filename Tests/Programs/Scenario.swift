@@ -22,7 +22,7 @@ struct Scenario: Sendable {
 
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + localScenarios + timerScenarios + pollerScenarios
+    + channelScenarios + syncScenarios + onceScenarios + localScenarios + timerScenarios + pollerScenarios
 
 /// What the command line asks for.
 struct Run: Sendable {
