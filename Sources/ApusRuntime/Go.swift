@@ -33,7 +33,8 @@ public func go(
     name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
     _ body: sending @escaping () -> Void
 ) -> Goroutine {
-    spawn(Birthplace(fileID: fileID, line: line), name: name, stackSize: stackSize, scope: nil, body)
+    spawn(
+        birthplace: Birthplace(fileID: fileID, line: line), name: name, stackSize: stackSize, scope: nil, body)
 }
 
 /// Runs a closure concurrently, in a goroutine of its own, and returns a handle to fetch its result or its error.
@@ -70,7 +71,10 @@ public func go<Value: Sendable, Failure: Error>(
 /// The result may be ignored: no error gets lost with it.
 ///
 /// - Parameters:
+///   - name: What a dump calls the goroutine, beside its number: at most 32 bytes of UTF-8, of longer ones the beginning.
 ///   - stackSize: Bytes of stack that the closure needs, where the default of 192 KiB is not enough.
+///   - fileID: Where the goroutine was started, for dumps: leave it as it is, or pass your own caller's on.
+///   - line: Likewise.
 ///   - body: What to run.
 @discardableResult
 public func go<Value: Sendable>(
@@ -122,21 +126,21 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
 /// Starts a goroutine; with a scope if it is one of a group's.
 @inline(__always)
 func spawn(
-    _ birthplace: Birthplace, name: String?, stackSize: Int?, scope: CancellationScope?,
+    birthplace: Birthplace, name: String?, stackSize: Int?, scope: CancellationScope?,
     _ body: sending @escaping () -> Void
 ) -> Goroutine {
-    guard let stackSize else { return spawn(birthplace, name: name, scope: scope, body) }
+    guard let stackSize else { return spawn(birthplace: birthplace, name: name, scope: scope, body) }
     nonisolated(unsafe) let body = body
-    return spawn(birthplace, name: name, scope: scope) { withStack(atLeast: stackSize, unsafe body) }
+    return spawn(birthplace: birthplace, name: name, scope: scope) { withStack(atLeast: stackSize, unsafe body) }
 }
 
-@inline(__always)
 private func spawn(
-    _ birthplace: Birthplace, name: String?, scope: CancellationScope?, _ body: sending @escaping () -> Void
+    birthplace: Birthplace, name: String?, scope: CancellationScope?, _ body: sending @escaping () -> Void
 ) -> Goroutine {
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
+    thread.record.counters.spawned.add()
     goroutine.inheritLocals(from: thread)
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
@@ -148,6 +152,7 @@ private func spawn(
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
     goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
+    scheduler.noteRunnable(goroutine)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

@@ -19,6 +19,7 @@ import Synchronization
 ///
 /// - Returns: What the function returned.
 /// - Throws: The first error of the function or of a goroutine.
+@discardableResult
 public func withGoroutineGroup<Value>(_ body: (GoroutineGroup) throws -> Value) throws -> Value {
     let scope = CancellationScope.enter()
     let group = GoroutineGroup(scope: scope)
@@ -58,8 +59,7 @@ public final class GoroutineGroup: Sendable {
     /// In a group that was cancelled it starts all the same, cancelled from the beginning.
     ///
     /// - Parameters:
-    ///   - name: As for `go`.
-    ///   - stackSize: As for `go`.
+    ///   - name: As for `go`, like those that follow.
     ///   - body: What to run. `@Sendable` and not `sending`, as for `go`: a closure inside the group's closure may then use what
     ///     is declared around both, such as a `Mutex`.
     @discardableResult
@@ -104,7 +104,7 @@ public final class GoroutineGroup: Sendable {
                 "a GoroutineGroup is used after its withGoroutineGroup has returned; start goroutines before the closure ends"
             )
         }
-        return spawn(birthplace, name: name, stackSize: stackSize, scope: scope.makeChild()) {
+        return spawn(birthplace: birthplace, name: name, stackSize: stackSize, scope: scope.makeChild()) {
             body()
             self.running.done()
         }

@@ -10,7 +10,7 @@
 import Synchronization
 
 /// Where `go` was called.
-struct Birthplace: Equatable {
+struct Birthplace: Hashable {
     /// The address of the file's name (`#fileID`), which is part of the program and never goes away; 0 for none.
     var file: UInt
     /// The line in the lower half, the number of bytes of the file's name in the upper.

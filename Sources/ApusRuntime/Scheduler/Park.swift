@@ -38,13 +38,34 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
+    guard waiter.record.kind == .goroutine else {
+        return unsafe parkThread(waiter, reason: reason, commit: commit, context: context)
+    }
     waiter.record.waitNote.begin(reason)
-    if waiter.record.kind == .goroutine {
-        unsafe suspend(ThreadReference.current!, commit: commit, context: context)
-    } else if unsafe commit(waiter.address, context) {
-        waiter.record.signal.receive()
+    let thread = ThreadReference.current!
+    thread.record.counters.parks.add()
+    unsafe suspend(thread, commit: commit, context: context)
+    waiter.record.waitNote.end()
+}
+
+/// The same for a thread, which blocks.
+@inline(never)
+private func parkThread(
+    _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
+) {
+    waiter.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    // While nothing runs, nobody else moves it.
+    CoarseClock.tick()
+    waiter.record.waitNote.begin(reason)
+    if unsafe commit(waiter.address, context), !waiter.record.signal.tryReceive() {
+        Scheduler.shared.threadBeginsWaiting(reason)
+        waiter.record.signal.wait()
+        // Before the signal is taken: a thread that counts as waiting and has no signal has not been woken.
+        Scheduler.shared.threadEndsWaiting()
+        waiter.record.signal.take()
     }
     waiter.record.waitNote.end()
+    waiter.record.frame.store(0, ordering: .relaxed)
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
@@ -120,7 +141,9 @@ let commitYield: ParkCommit = { goroutine, _ in
 /// Puts the goroutine at the end of the global queue: its thread has no worker.
 let commitToGlobalQueue: ParkCommit = { goroutine, _ in
     let scheduler = Scheduler.shared
-    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    let goroutine = unsafe GoroutineReference(goroutine)
+    scheduler.noteRunnable(goroutine)
+    scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return true
 }
@@ -132,6 +155,7 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 func ready(_ waiter: GoroutineReference) {
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
         waiter.record.waitNote.end()
+        thread.record.counters.wakeUps.add()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -143,8 +167,12 @@ func ready(_ waiter: GoroutineReference) {
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
     waiter.record.waitNote.end()
-    Scheduler.shared.pushGlobal(waiter)
-    Scheduler.shared.wakeWorkerIfNeeded()
+    let thread = ThreadReference.currentOrAttached()
+    thread.record.counters.wakeUps.add()
+    let scheduler = thread.record.scheduler
+    scheduler.noteRunnable(waiter)
+    scheduler.pushGlobal(waiter)
+    scheduler.wakeWorkerIfNeeded()
 }
 
 /// Makes every goroutine of a list runnable, in order.

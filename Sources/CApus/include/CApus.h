@@ -7,6 +7,7 @@
 //   worker_local.c                      the current thread's record, behind functions that are never inlined
 //   swift_hazards.c                     the thread-local words of the Swift runtime that must travel with a goroutine
 //   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
+//   stack_walk.c, images.c, quit_signal.c   what a dump of the goroutines needs (apus_debug.h)
 //   syscalls.c                          system calls: each returns >= 0, or -errno
 
 #ifndef APUS_H
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apus_debug.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
 

@@ -70,7 +70,8 @@ struct OnceTests {
     func insideItself(scenario: String) throws {
         try ChildProgram(scenario).run().expectEnd(
             .killed(signal: 6),
-            errors: "apus: what runs once asks for itself inside its own function and would wait for ever; call it from outside\n")
+            errors:
+                "apus: what runs once asks for itself inside its function and would wait for ever; ask from outside\n")
     }
 
     @Test("A value is computed when somebody asks")

@@ -26,7 +26,7 @@ struct ManualClockTests {
             }
             clock.waitForTimers(1)
             clock.advance(by: .seconds(3599))
-            #expect(!handle.goroutine.isFinished)
+            #expect(!handle.isFinished)
             #expect(clock.timerCount == 1)
             clock.advance(by: .seconds(1))
             #expect(handle.join() == start + .seconds(3600))
@@ -174,7 +174,7 @@ struct ManualClockTests {
         let log = Log()
         let sleeper = clock.run {
             go {
-                _ = blocking { sleep(for: .seconds(20)) }
+                blocking { sleep(for: .seconds(20)) }
                 log.add("blocking")
             }
         }
