@@ -7,7 +7,7 @@ import ApusRuntime
 import CApus
 import struct Synchronization.Atomic
 
-let syncScenarios = lockScenarios + onceScenarios
+let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios
 
 private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
