@@ -123,7 +123,7 @@ package struct Dump {
         let others = groups.dropFirst(Self.groupLimit)
         if !others.isEmpty {
             let count = others.reduce(0) { $0 + $1.count }
-            text += "\nand \(Self.count(count, "goroutine")) more in \(Self.count(others.count, "smaller group"))\n"
+            text += "\nand \(Self.count(count, "goroutine")) more in \(Self.count(others.count, "other group"))\n"
         }
         let remarks = symbols.remarks(on: shownFrames)
         if !remarks.isEmpty { text += "\n" }
