@@ -115,6 +115,12 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
         goroutine.join()
         return try unsafe outcome.value!.get()
     }
+
+    /// Asks the goroutine to end early. See `Goroutine.cancel()`.
+    public func cancel() { goroutine.cancel() }
+
+    /// Whether the goroutine has ended, so that `join` returns at once.
+    public var isFinished: Bool { goroutine.isFinished }
 }
 
 /// Starts a goroutine; with a scope if it is one of a group's.
@@ -134,6 +140,8 @@ private func spawn(
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()
+    thread.record.counters.spawned.add()
+    goroutine.inheritLocals(from: thread)
     if let worker = thread.record.worker {
         let id = worker.takeIdentifier()
         goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
@@ -144,6 +152,7 @@ private func spawn(
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)
     goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
+    scheduler.noteRunnable(goroutine)
     scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return Goroutine(goroutine, id: id)

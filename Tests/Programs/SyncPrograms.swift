@@ -14,6 +14,7 @@ let syncScenarios = [
     Scenario("mutex-try", count: 2000, run: mutexTry),
     Scenario("mutex-try-beside-waiters", count: 200, run: mutexTryBesideWaiters),
     Scenario("wait-group-storm", count: 2000, run: waitGroupStorm),
+    Scenario("wait-group-rounds", count: 20_000, run: waitGroupRounds),
     Scenario("wait-group-misuse", run: { _ in WaitGroup().done() }),
     Scenario("parked-waiters", count: 2000, run: parkedWaiters),
     Scenario("parked-waiters-deadlines", count: 2000, run: parkedWaitersDeadlines),
@@ -172,6 +173,39 @@ private func waitGroupStorm(_ run: Run) {
         if round % 3 == 0 { group.wait() }
         waited.wait()
     }
+}
+
+/// One group for many rounds: nobody is let go before his own round is done, although a late one of the last round may
+/// still be on its way out of `done`.
+private func waitGroupRounds(_ run: Run) {
+    let group = WaitGroup()
+    let done = Counter()
+    let workers = 4
+    let rounds = (0..<workers).map { _ in Channel<Int>(capacity: 1) }
+    let serving = WaitGroup()
+    for (index, channel) in rounds.enumerated() {
+        serving.go {
+            var random = run.random(index)
+            for _ in channel {
+                if random.oneIn(8) { Goroutine.yield() }
+                done.add()
+                group.done()
+            }
+        }
+    }
+    var random = run.random(workers)
+    for round in 1...run.count {
+        group.add(workers)
+        for channel in rounds { try? channel.send(round) }
+        let others = random.oneIn(16) ? 2 : 0
+        let waited = WaitGroup()
+        for _ in 0..<others { waited.go { group.wait() } }
+        group.wait()
+        run.checkEqual(done.value, round * workers, "the number of those that were done when the wait ended")
+        waited.wait()
+    }
+    for channel in rounds { channel.close() }
+    serving.wait()
 }
 
 /// A semaphore made of `ParkedWaiters`.

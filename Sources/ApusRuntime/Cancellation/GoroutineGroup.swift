@@ -19,6 +19,7 @@ import Synchronization
 ///
 /// - Returns: What the function returned.
 /// - Throws: The first error of the function or of a goroutine.
+@discardableResult
 public func withGoroutineGroup<Value>(_ body: (GoroutineGroup) throws -> Value) throws -> Value {
     let scope = CancellationScope.enter()
     let group = GoroutineGroup(scope: scope)

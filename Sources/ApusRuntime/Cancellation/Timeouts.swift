@@ -17,11 +17,13 @@
 /// - Returns: What the function returned, also if it did so after the time was up and nothing was cut short.
 /// - Throws: What the function throws. `Cancellation` when the function returned, but an operation in it that cannot throw
 ///   (`sleep`, `receive`, a `select` without value) had ended early.
+@discardableResult
 public func withTimeout<Value>(_ timeout: Duration, _ body: () throws -> Value) throws -> Value {
     try withScope(until: .after(timeout), body)
 }
 
 /// Calls a function whose waiting must end before an instant. See `withTimeout`.
+@discardableResult
 public func withDeadline<Value>(_ deadline: ContinuousClock.Instant, _ body: () throws -> Value) throws -> Value {
     try withScope(until: MonotonicTime(deadline), body)
 }

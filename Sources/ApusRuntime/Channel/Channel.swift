@@ -21,6 +21,9 @@
 public final class Channel<Element: ~Copyable>: Sendable {
     @usableFromInline
     let reference: ChannelReference
+    /// What sends to this channel, if it is a timer's: a TimerSource, which the channel keeps.
+    @usableFromInline
+    nonisolated(unsafe) let companion: AnyObject?
 
     /// Creates an open channel.
     ///
@@ -30,9 +33,20 @@ public final class Channel<Element: ~Copyable>: Sendable {
         precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
         reference = ChannelReference(
             capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+        unsafe companion = nil
     }
 
+    /// A timer's channel, which keeps the timer.
+    init(timer: TimerSource) {
+        reference = ChannelReference(
+            capacity: 1, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+        unsafe companion = timer
+    }
+
+    var timerSource: TimerSource? { unsafe companion.map { unsafe unsafeDowncast($0, to: TimerSource.self) } }
+
     deinit {
+        timerSource?.stop()
         while let element = unsafe reference.takeLeftover() {
             unsafe element.assumingMemoryBound(to: Element.self).deinitialize(count: 1)
         }

@@ -49,10 +49,8 @@ enum Census {
         var threads: [ThreadCensus] = []
         scheduler.record.lock.lock()
         defer { scheduler.record.lock.unlock() }
-        var next = scheduler.record.allThreadRecords
-        while let thread = next {
-            next = thread.record.nextOfAll
-            if thread.record.owner == .nobody { continue }
+        scheduler.forEachThreadRecord { thread in
+            if thread.record.owner == .nobody { return }
             let running = unsafe apus_thread_context(&thread.pointer.pointee.base)
             threads.append(
                 ThreadCensus(

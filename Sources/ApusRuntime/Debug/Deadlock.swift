@@ -113,14 +113,14 @@ extension RecordReference where Record == SchedulerRecord {
             return .alive
         }
         let hasDescriptors = record.poller.descriptorCount.load(ordering: .relaxed) > 0
-        var next = record.allThreadRecords
-        while let thread = next {
-            next = thread.record.nextOfAll
-            if thread.record.owner == .nobody { continue }
+        var someThreadMayGoOn = false
+        forEachThreadRecord { thread in
+            guard thread.record.owner != .nobody else { return }
             let waiter = thread.record.waiter
-            if waiter.record.signal.isGiven { return .alive }
-            if hasDescriptors, waiter.record.waitNote.value.reason.isExternal { return .alive }
+            let waitsForOutside = hasDescriptors && waiter.record.waitNote.value.reason.isExternal
+            if waiter.record.signal.isGiven || waitsForOutside { someThreadMayGoOn = true }
         }
+        if someThreadMayGoOn { return .alive }
         let monitors = record.monitor.state.load(ordering: .relaxed) == 0 ? 0 : 1
         guard Int(apus_process_thread_count()) == ours + programs + monitors else { return .unknownThreads }
         // The longest part comes last: it is for nothing only where somebody waits for a descriptor.

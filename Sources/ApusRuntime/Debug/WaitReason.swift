@@ -8,7 +8,7 @@ import Synchronization
 /// What a goroutine may wait for.
 package enum WaitReason: UInt8, Sendable, CaseIterable {
     case none, channelSend, channelReceive, sleep, join, mutex, waitGroup, read, write, blockingCall, other
-    case select, condition, semaphore, rwMutex, group
+    case select, once, semaphore, condition, readLock, writeLock
 
     /// In words, after "waits for" and in brackets.
     package var words: String {
@@ -27,8 +27,9 @@ package enum WaitReason: UInt8, Sendable, CaseIterable {
         case .select: "select"
         case .condition: "condition"
         case .semaphore: "semaphore"
-        case .rwMutex: "reader-writer lock"
-        case .group: "goroutine group"
+        case .once: "once"
+        case .readLock: "read lock"
+        case .writeLock: "write lock"
         }
     }
 

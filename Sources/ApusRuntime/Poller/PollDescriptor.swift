@@ -32,7 +32,7 @@ package struct PollDescriptor: Sendable {
     package static func open(fileDescriptor: Int32) throws(PollError) -> PollDescriptor {
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
-        reference.record.generation.add(1, ordering: .relaxed)
+        reference.record.generation.wrappingAdd(1, ordering: .relaxed)
         let result = Scheduler.shared.record.poller.add(fileDescriptor, token: reference.token)
         guard result == 0 else {
             PollRecordPool.put(reference)

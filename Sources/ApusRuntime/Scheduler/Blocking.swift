@@ -28,6 +28,8 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
     goroutine.record.waitNote.begin(.blockingCall)
     // Inside, the goroutine waits with the thread's own record.
     unsafe thread.record.waiter.record.timer.clock = goroutine.record.timer.clock
+    thread.record.counters.blockingBegun.add()
+    if let trace = thread.record.trace { thread.traceBlockingBegins(trace) }
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
@@ -37,10 +39,13 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
 
 extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
+        unsafe record.waiter.record.timer.clock = nil
         running!.record.waitNote.end()
         running!.record.frame.store(0, ordering: .relaxed)
-        unsafe record.waiter.record.timer.clock = nil
-        if record.scheduler.takeIdleWorker(for: self) { return }
+        record.counters.blockingEnded.add()
+        let hasWorker = record.scheduler.takeIdleWorker(for: self)
+        if let trace = record.trace { traceBlockingEnds(trace) }
+        if hasWorker { return }
         // Back on the thread's own stack, which then waits for another use.
         unsafe suspend(self, commit: unsafe commitToGlobalQueue, context: nil)
     }

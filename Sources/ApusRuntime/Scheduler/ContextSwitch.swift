@@ -30,9 +30,13 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
     if let scope = unsafe goroutine.record.scope { unsafe scope.takeUnretainedValue().end() }
+    goroutine.leaveLocals()
     goroutine.leaveClock()
+    // Nothing parks from here on, so the thread stays the same. Counted before it is told: who joined finds it counted.
+    let thread = ThreadReference.current!
+    thread.record.counters.finished.add()
     goroutine.endLife()
-    unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
+    unsafe suspend(thread, commit: commitEnd, context: nil, ends: true)
 }
 
 /// A function of its own, so that the closure and what it captured are released here, while the goroutine still lives:

@@ -98,6 +98,12 @@ package struct GoroutineRecord: ~Copyable {
     let life = Atomic<UInt64>(0)
     /// Protected by the record's lock of `JoinLocks`.
     var lastJoiner: UnsafeMutablePointer<WaitNode>?
+    /// When the goroutine was made runnable, in monotonic nanoseconds; 0 unless it is one that is timed. Written by who
+    /// makes it runnable, and reset by who runs it.
+    var runnableSince: Int64 = 0
+    /// For a trace: where that was done, and what it was. Written likewise; the cause also when the goroutine stops.
+    var traceTrack: UInt32 = 0
+    var traceCause = TraceEvent.Cause.none
     /// For a plain thread's record: what the thread waits on. Unused by goroutines.
     let signal = ThreadSignal()
     /// Who ends the wait that is under way, where there is more than one who may.
@@ -106,6 +112,8 @@ package struct GoroutineRecord: ~Copyable {
     var scope: Unmanaged<CancellationScope>?
     /// Somebody called `cancel()`. Written under the record's lock of `JoinLocks`.
     let isCancelRequested = Atomic<Bool>(false)
+    /// The values that are bound for the goroutine, innermost first (see GoroutineLocal.swift). Its own alone.
+    var locals: Unmanaged<LocalBinding>?
     /// The slot of the descriptor for which the goroutine waits, or is about to; zero for none. Written by itself, read
     /// by whoever cancels it.
     let pollSlot = Atomic<UInt>(0)
@@ -119,7 +127,7 @@ package struct GoroutineRecord: ~Copyable {
     /// Whether the wait for a descriptor ended with an event. Written by whoever takes the waiter out of the descriptor.
     var wokenByEvent = false
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
-    var timer = TimerNode()
+    var timer = unsafe TimerNode(clock: nil)
 
     enum Kind: UInt8 { case goroutine, thread }
 

@@ -42,7 +42,9 @@ func park(
         return unsafe parkThread(waiter, reason: reason, commit: commit, context: context)
     }
     waiter.record.waitNote.begin(reason)
-    unsafe suspend(ThreadReference.current!, commit: commit, context: context)
+    let thread = ThreadReference.current!
+    thread.record.counters.parks.add()
+    unsafe suspend(thread, commit: commit, context: context)
     waiter.record.waitNote.end()
 }
 
@@ -87,7 +89,7 @@ func park(
     _ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>,
     until deadline: MonotonicTime, interruptible: Bool
 ) -> Bool {
-    let context = unsafe UnsafeMutableRawPointer(lock)
+    let context = UnsafeMutableRawPointer(lock)
     let commit = unsafe interruptible ? commitInterruptible : commitClaimable
     guard deadline != .distantFuture else {
         unsafe park(waiter, reason: reason, commit: commit, context: context)
@@ -139,7 +141,9 @@ let commitYield: ParkCommit = { goroutine, _ in
 /// Puts the goroutine at the end of the global queue: its thread has no worker.
 let commitToGlobalQueue: ParkCommit = { goroutine, _ in
     let scheduler = Scheduler.shared
-    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    let goroutine = unsafe GoroutineReference(goroutine)
+    scheduler.noteRunnable(goroutine)
+    scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return true
 }
@@ -151,6 +155,7 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 func ready(_ waiter: GoroutineReference) {
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
         waiter.record.waitNote.end()
+        thread.record.counters.wakeUps.add()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -162,8 +167,12 @@ func ready(_ waiter: GoroutineReference) {
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
     waiter.record.waitNote.end()
-    Scheduler.shared.pushGlobal(waiter)
-    Scheduler.shared.wakeWorkerIfNeeded()
+    let thread = ThreadReference.currentOrAttached()
+    thread.record.counters.wakeUps.add()
+    let scheduler = thread.record.scheduler
+    scheduler.noteRunnable(waiter)
+    scheduler.pushGlobal(waiter)
+    scheduler.wakeWorkerIfNeeded()
 }
 
 /// Makes every goroutine of a list runnable, in order.

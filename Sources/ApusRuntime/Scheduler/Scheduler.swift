@@ -25,13 +25,13 @@ struct SchedulerRecord: ~Copyable {
     var spareThreads: ThreadReference?
     var spareThreadCount = 0
     var freeThreadRecords: ThreadReference?
-    /// Every thread record there is, the free ones too.
-    var allThreadRecords: ThreadReference?
     /// The program's own threads that use the runtime.
     let programThreadCount = Atomic<Int>(0)
     var deadlockIsReported = false
     /// Threads that wait with a record of their own: the program's, and ours in `blocking { }`.
     let waitingThreadCount = Atomic<Int>(0)
+    /// Thread records that were ever made.
+    var threadRecordCount = 0
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -49,23 +49,32 @@ struct SchedulerRecord: ~Copyable {
 
     let configuration: Configuration
     let poller: Poller
-    /// One heap per processor, shared out among the workers, never moved.
-    let timerHeaps: UnsafeMutablePointer<TimerHeapReference>
+    /// One queue per processor, shared out among the workers, never moved.
+    let timerQueues: UnsafeMutablePointer<TimerQueueReference>
     // Read on every wake, written when a worker falls asleep or wakes up.
     let idleCount = Atomic<Int>(0)
     let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
+    /// Goroutines that were made runnable without a worker: which of them are timed.
+    let pushesElsewhere = Atomic<UInt64>(0)
+    /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
+    let lastThreadRecord = Atomic<UInt>(0)
+    let startTime: MonotonicTime
+    /// See Trace.swift.
+    let traceFile: TraceFile?
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
         self.configuration = configuration
+        startTime = .ofSystem
+        traceFile = Scheduler.openTrace(configuration, startTime: startTime)
         self.poller = Poller()
-        let heaps = UnsafeMutablePointer<TimerHeapReference>.allocate(capacity: configuration.processors)
+        let queues = UnsafeMutablePointer<TimerQueueReference>.allocate(capacity: configuration.processors)
         for index in 0..<configuration.processors {
-            unsafe (heaps + index).initialize(to: TimerHeapReference.make())
+            unsafe (queues + index).initialize(to: TimerQueueReference.make())
         }
-        unsafe self.timerHeaps = heaps
+        unsafe self.timerQueues = queues
         unsafe self.workers = .allocate(capacity: Self.maximumWorkers)
     }
 
@@ -100,6 +109,7 @@ private func makeScheduler() -> Scheduler {
     scheduler.record.idleCount.store(configuration.processors, ordering: .relaxed)
     scheduler.record.activeCount.store(configuration.processors, ordering: .relaxed)
     apus_overflow_handler_install()
+    scheduler.endTraceAtExit()
     return scheduler
 }
 
@@ -128,11 +138,11 @@ extension RecordReference where Record == SchedulerRecord {
         let index = record.workerCount.load(ordering: .relaxed)
         guard index < SchedulerRecord.maximumWorkers else { return nil }
         let memory = unsafe WorkerReference.allocate()
-        let heap = unsafe record.timerHeaps[index % record.configuration.processors]
+        let timers = unsafe record.timerQueues[index % record.configuration.processors]
         unsafe memory.initialize(
             to: WorkerRecord(
-                index: index, configuration: record.configuration, timers: heap,
-                seed: apus_random_seed()))
+                index: index, configuration: record.configuration, timers: timers,
+                seed: apus_random_seed(), isTraced: record.traceFile != nil))
         let worker = unsafe WorkerReference(memory)
         unsafe (record.workers + index).initialize(to: worker)
         // Releasing: pairs with the acquiring load in `workerCount`.
@@ -283,6 +293,13 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func pushIdleLocked(_ worker: WorkerReference) {
+        if worker.record.isStalled.load(ordering: .relaxed) {
+            // Found stuck before it had nothing to do any more: another runs in its place, so this one goes. Its queue is
+            // empty, and whoever pushes to another finds the one that stands in, idle or about to look.
+            worker.record.isStalled.store(false, ordering: .relaxed)
+            record.activeCount.add(1, ordering: .relaxed)
+            return pushRetiredLocked(worker)
+        }
         worker.record.isRunning.store(false, ordering: .relaxed)
         worker.record.next = record.idleWorkers
         record.idleWorkers = worker
@@ -481,8 +498,13 @@ extension RecordReference where Record == SchedulerRecord {
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
         let thread = unsafe ThreadReference(memory)
         thread.record.owner = owner
-        thread.record.nextOfAll = record.allThreadRecords
-        record.allThreadRecords = thread
+        thread.record.trace = record.traceFile.map {
+            TraceReference.make(file: $0, track: TraceTrack.thread(record.threadRecordCount))
+        }
+        record.threadRecordCount += 1
+        thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
+        // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
+        record.lastThreadRecord.store(thread.bits, ordering: .releasing)
         return thread
     }
 
@@ -491,6 +513,7 @@ extension RecordReference where Record == SchedulerRecord {
         thread.record.worker = nil
         thread.record.assignedWorker = nil
         thread.record.isSearching = false
+        thread.record.trace?.release()
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         record.lock.lock()

@@ -28,6 +28,8 @@ struct ThreadRecord: ~Copyable {
     var assignedWorker: WorkerReference?
     /// Whether this thread is counted in `searchingCount`. The thread's own, or its waker's until it is awake.
     var isSearching = false
+    /// What this thread has done so far. Written by the thread itself, read by any; kept when the record passes on.
+    let counters = ThreadCounters()
     /// What the goroutine that just left its stack asked for.
     var commit: ParkCommit
     var commitContext: UnsafeMutableRawPointer?
@@ -40,8 +42,10 @@ struct ThreadRecord: ~Copyable {
     var signalStack: UnsafeMutableRawPointer?
     /// Whose thread it is. Protected by the scheduler's lock.
     var owner = ThreadOwner.nobody
-    /// Link of the list of all records. Protected by the scheduler's lock.
-    var nextOfAll: ThreadReference?
+    /// What the thread does, for a trace; nil without one. Written before others know the record.
+    var trace: TraceReference?
+    /// The record that was made before this one. Written before others know this one.
+    var previousRecord: ThreadReference?
     /// The kernel's number for the thread, for people to read. Written by the thread itself.
     let identifier = Atomic<Int64>(0)
 
@@ -85,6 +89,10 @@ extension RecordReference where Record == ThreadRecord {
         return unsafe GoroutineReference(UnsafeMutableRawPointer(context))
     }
 
+    /// Who calls: the goroutine that the thread runs, also inside `blocking { }`, or the thread's own record.
+    @inline(__always)
+    var caller: GoroutineReference { running ?? record.waiter }
+
     @inline(never)
     private static func attach() -> ThreadReference {
         let thread = Scheduler.shared.makeThreadRecord(owner: .program)
@@ -120,8 +128,10 @@ extension RecordReference where Record == ThreadRecord {
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
         unsafe apus_hazards_find(&pointer.pointee.base.hazards)
-        while let goroutine = findRunnable() {
-            execute(goroutine)
+        if let trace = record.trace {
+            while let goroutine = findRunnable() { executeTraced(goroutine, trace: trace) }
+        } else {
+            while let goroutine = findRunnable() { execute(goroutine) }
         }
         unsafe apus_signal_stack_free(record.signalStack)
         apus_set_current_thread(nil)
@@ -131,12 +141,12 @@ extension RecordReference where Record == ThreadRecord {
     /// Runs a goroutine until it parks, yields or ends.
     @inline(__always)
     private func execute(_ goroutine: GoroutineReference) {
-        repeat {
-            // A goroutine in `blocking { }` may come back without a worker.
-            if let worker = record.worker {
-                worker.record.tick.store(worker.record.tick.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-            }
+        if goroutine.record.runnableSince != 0 { record.worker!.noteRuns(goroutine) }
+        while true {
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
-        } while unsafe !record.commit(goroutine.address, record.commitContext)
+            if unsafe record.commit(goroutine.address, record.commitContext) { return }
+            // It did not wait after all.
+            record.counters.parks.add(-1)
+        }
     }
 }

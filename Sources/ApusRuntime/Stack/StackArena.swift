@@ -79,6 +79,8 @@ struct StackArena: ~Copyable {
     private var guardMappingLimit = 0
     /// Where the slots of each extent begin, and how many of them have been handed out at least once.
     private(set) var extents: [StackExtent] = []
+    /// Slots handed out so far.
+    var taken: Int { extents.reduce(0) { $0 + $1.usedSlots } }
 
     /// Room for a million stacks. Only address space, so it is asked for at once; where the system limits that too
     /// (ulimit -v, vm.overcommit_memory=2) for half as much, and again.

@@ -183,6 +183,13 @@ enum StackPool {
         unsafe state.pointee.lock.unlock()
     }
 
+    /// Stacks that were ever made, and those of them whose memory was given back.
+    static var census: (made: Int, released: Int) {
+        unsafe state.pointee.lock.lock()
+        defer { unsafe state.pointee.lock.unlock() }
+        return unsafe (state.pointee.arena.taken, state.pointee.trimmed.count)
+    }
+
     /// What is known about the stacks that were trimmed so far.
     static var statistics: StackStatistics {
         unsafe state.pointee.lock.lock()

@@ -33,7 +33,8 @@ package struct ParkedWaiters: ~Copyable, Sendable {
     /// - Returns: Unless it is `.woken`, no wake was spent on the caller. `.interrupted`: somebody cancels, or seems to.
     @discardableResult
     package borrowing func wait(
-        unless condition: () -> Bool, deadline: MonotonicTime = .distantFuture, interruptible: Bool = false
+        unless condition: () -> Bool, reason: WaitReason = .other, deadline: MonotonicTime = .distantFuture,
+        interruptible: Bool = false
     ) -> WaitResult {
         let waiter = GoroutineReference.currentParkable()
         let isClaimable = interruptible || deadline != .distantFuture
@@ -46,11 +47,11 @@ package struct ParkedWaiters: ~Copyable, Sendable {
         return unsafe withUnsafeMutablePointer(to: &node) { node in
             unsafe core.pointee.waiters.append(node)
             guard isClaimable else {
-                unsafe park(waiter, reason: .other, unlocking: &core.pointee.lock)
+                unsafe park(waiter, reason: reason, unlocking: &core.pointee.lock)
                 return .woken
             }
             let isExpired = unsafe park(
-                waiter, reason: .other, unlocking: &core.pointee.lock, until: deadline, interruptible: interruptible)
+                waiter, reason: reason, unlocking: &core.pointee.lock, until: deadline, interruptible: interruptible)
             if unsafe node.pointee.succeeded { return .woken }
             unsafe core.pointee.lock.lock()
             unsafe core.pointee.waiters.remove(node)

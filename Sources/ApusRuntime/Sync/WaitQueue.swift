@@ -149,6 +149,14 @@ struct GoroutineList: ~Copyable {
         count += other.count
     }
 
+    borrowing func forEach(_ body: (GoroutineReference) -> Void) {
+        var next = first
+        while let goroutine = next {
+            body(goroutine)
+            next = goroutine.record.next
+        }
+    }
+
     mutating func popFirst() -> GoroutineReference? {
         guard let goroutine = first else { return nil }
         first = goroutine.record.next

@@ -3,16 +3,16 @@
 // A clock that stands still until somebody moves it, so that what waits for a time can be tested without waiting.
 //
 // Who uses it: a goroutine's record names its clock (in the record's timer), and so does a plain thread's. `run` sets it
-// for the caller, `spawn` hands it down. `MonotonicTime.now` asks the caller's clock, and a timer goes into the heap of
+// for the caller, `spawn` hands it down. `MonotonicTime.now` asks the caller's clock, and a timer goes into the queue of
 // its own clock (`startTimer`): everything that waits for a time goes through these two. While the process has no such
 // clock, one look at a counter is all that this costs.
 //
-// How time moves: under the heap's lock, whoever moves it takes out the earliest timer that is due by then and sets the
+// How time moves: under the queue's lock, whoever moves it takes out the earliest timer that is due by then and sets the
 // time to when it was due; it fires it after unlocking, and so on up to the end. Who starts a timer looks at the time
-// under the same lock: what is due already does not go into the heap, where nobody might look for long.
+// under the same lock: what is due already does not go into the queue, where nobody might look for long.
 //
 // Who keeps a clock: its user, everyone inside `run`, every goroutine that was started there, and every timer of a type
-// of its own. So it outlives whatever is in its heap.
+// of its own. So it outlives whatever is in its queue.
 
 import CApus
 import Synchronization
@@ -44,8 +44,8 @@ import Synchronization
 /// What does not wait for a time is not held up: goroutines run, and sockets receive, as ever. An object that several
 /// wait for at a time, as a connection with a deadline, should be used by one clock alone.
 public final class ManualClock: Sendable {
-    let timers = TimerHeapReference.make()
-    /// Nanoseconds, of the same kind as the system's. Written under the heap's lock.
+    let timers = TimerQueueReference.make(heapTarget: .max)
+    /// Nanoseconds, of the same kind as the system's. Written under the lock of `timers`.
     private let time: Atomic<Int64>
     // What both of the system's clocks showed when this one was made.
     private let startTime: MonotonicTime
@@ -58,7 +58,7 @@ public final class ManualClock: Sendable {
     /// Creates a clock that shows the present time.
     public init() {
         startTime = .ofSystem
-        startInstant = .now
+        startInstant = startTime.instant
         time = Atomic(startTime.nanoseconds)
         apus_count_manual_clock(1)
     }
@@ -73,6 +73,7 @@ public final class ManualClock: Sendable {
     /// Calls a function that waits by this clock, as do all goroutines that are started in it, to their ends.
     ///
     /// May be called from several goroutines and threads, and inside another clock's. Errors pass through.
+    @discardableResult
     public func run<Result: ~Copyable, Failure: Error>(
         _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -138,20 +139,28 @@ public final class ManualClock: Sendable {
     private func fireTimers(until end: MonotonicTime) {
         // The last nanosecond is never: what waits for it waits for ever.
         let end = min(end.nanoseconds, .max - 1)
-        while let node = unsafe takeTimer(dueBy: end) {
-            unsafe TimerNode.fire(node)
+        while true {
+            switch takeTimer(dueBy: end) {
+            case .fire(let node): unsafe TimerNode.fire(node, now: node.pointee.when)
+            case .again: continue
+            case .none: return
+            }
         }
     }
 
-    private func takeTimer(dueBy end: Int64) -> UnsafeMutablePointer<TimerNode>? {
-        unsafe timers.withLock { heap in
+    private func takeTimer(dueBy end: Int64) -> TimerQueue.Step {
+        timers.withLock { queue in
+            let step = queue.takeExpired(now: end)
             let present = time.load(ordering: .relaxed)
-            guard let node = unsafe heap.popExpired(now: end) else {
+            switch step {
+            case .fire(let node):
+                time.store(max(present, unsafe node.pointee.when), ordering: .sequentiallyConsistent)
+            case .again:
+                break
+            case .none:
                 time.store(max(present, end), ordering: .sequentiallyConsistent)
-                return nil
             }
-            time.store(max(present, unsafe node.pointee.when), ordering: .sequentiallyConsistent)
-            return unsafe node
+            return step
         }
     }
 
@@ -179,11 +188,17 @@ public final class ManualClock: Sendable {
         startInstant + .nanoseconds(time.nanoseconds - startTime.nanoseconds)
     }
 
-    /// Puts a timer into the heap. False, and nothing else, when it is due already.
+    /// Puts a timer into the clock's queue. False, and nothing else, when it is due already. (But one that fires again
+    /// and again stays in the same queue; it is due after its period then.)
     func insert(_ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime) -> Bool {
-        let isInserted = timers.withLock { heap in
-            guard when.nanoseconds > time.load(ordering: .relaxed) else { return false }
-            _ = unsafe heap.insert(node, at: when.nanoseconds)
+        let isInserted = timers.withLock { queue in
+            let present = time.load(ordering: .relaxed)
+            var when = when.nanoseconds
+            if when <= present {
+                guard unsafe node.pointee.period > 0 else { return false }
+                when = unsafe present + node.pointee.period
+            }
+            _ = unsafe queue.insert(node, at: when)
             return true
         }
         if isInserted { watchers.wakeAll() }

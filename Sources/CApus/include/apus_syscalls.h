@@ -58,6 +58,18 @@ uint64_t apus_random_seed(void);
 /// The kernel's number for the calling thread.
 int64_t apus_thread_identifier(void);
 
+// MARK: The process and its files
+
+int64_t apus_process_identifier(void);
+/// The program's name, without its folder.
+const char *_Nonnull apus_program_name(void);
+/// Calls a function when the process exits by itself: `main` returns, or somebody calls `exit`.
+void apus_at_exit(void (*_Nonnull function)(void));
+/// Makes an empty file, or empties the one that is there; closed on exec. A descriptor, or -errno.
+int apus_file_create(const char *_Nonnull path);
+/// Writes all of it: 0, or -errno.
+int apus_file_write(int descriptor, const void *_Nonnull bytes, size_t count);
+
 // MARK: Memory
 
 /// Address space without memory behind it: readable and writable, committed page by page when touched. NULL when refused.
@@ -95,7 +107,7 @@ int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);
 /// Waits for at most `nanoseconds` (negative: no limit) and calls `handle(event, argument)` for each event. The number of
-/// events, or -errno.
+/// events that it called it for, or -errno.
 int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
                      void (*_Nonnull handle)(struct apus_poll_event event, void *_Nonnull argument),
                      void *_Nonnull argument);

@@ -9,10 +9,13 @@ import Testing
 struct CancellationTests {
     @Test("cancel() ends a sleep, before it and during it", arguments: [false, true])
     func sleeping(waits: Bool) {
-        let sleeper = go { sleep(for: .seconds(3600)) }
+        let sleeper = go {
+            sleep(for: .seconds(3600))
+            return Goroutine.isCancelled
+        }
         if waits { for _ in 0..<20 { Goroutine.yield() } }
-        sleeper.goroutine.cancel()
-        #expect(sleeper.join() == false)
+        sleeper.cancel()
+        #expect(sleeper.join())
     }
 
     @Test("cancel() ends a send, and the element is dropped")
@@ -20,7 +23,7 @@ struct CancellationTests {
         let channel = Channel<Int>()
         let sender = go { try channel.send(1) }
         for _ in 0..<20 { Goroutine.yield() }
-        sender.goroutine.cancel()
+        sender.cancel()
         #expect(throws: Cancellation.requested) { try sender.join() }
         #expect(channel.tryReceive() == nil)
     }
@@ -32,7 +35,7 @@ struct CancellationTests {
         for _ in 0..<20 { Goroutine.yield() }
         let other = go { channel.receive() }
         for _ in 0..<20 { Goroutine.yield() }
-        cancelled.goroutine.cancel()
+        cancelled.cancel()
         #expect(cancelled.join() == nil)
         try? channel.send(5)
         #expect(other.join() == 5)
@@ -48,7 +51,7 @@ struct CancellationTests {
             let got = channel.receive()
             return (got, Goroutine.isCancelled, Goroutine.cancellation, channel.receive())
         }
-        goroutine.goroutine.cancel()
+        goroutine.cancel()
         start.close()
         let result = try? goroutine.join()
         #expect(result?.0 == 1)
@@ -78,7 +81,7 @@ struct CancellationTests {
         let child = go { withCancellationShield { channel.receive() } }
         let joining = go { child.join() }
         for _ in 0..<20 { Goroutine.yield() }
-        joining.goroutine.cancel()
+        joining.cancel()
         try? channel.send(4)
         #expect(joining.join() == 4)
     }
@@ -154,7 +157,7 @@ struct CancellationTests {
             return (shielded.0, shielded.1, timedOut, Goroutine.isCancelled)
         }
         for _ in 0..<20 { Goroutine.yield() }
-        goroutine.goroutine.cancel()
+        goroutine.cancel()
         _ = inside.receive()
         try? channel.send(3)
         let result = goroutine.join()
@@ -179,7 +182,7 @@ struct CancellationTests {
             sleep(for: .seconds(3600))
             try Goroutine.checkCancellation()
         }
-        goroutine.goroutine.cancel()
+        goroutine.cancel()
         #expect(throws: Cancellation.requested) { try goroutine.join() }
         #expect(Cancellation.requested.description == "cancelled")
         #expect(Cancellation.deadlineExceeded.description == "deadline exceeded")

@@ -74,18 +74,18 @@ struct GoroutineGroupTests {
         let result = Result {
             try withGoroutineGroup { group in
                 group.go {
-                    let slept = sleep(for: .seconds(3600))
-                    results.withLock { $0.append(slept) }
+                    sleep(for: .seconds(3600))
+                    results.withLock { $0.append(Goroutine.isCancelled) }
                 }
                 group.cancel()
                 group.go {
-                    let slept = sleep(for: .seconds(3600))
-                    results.withLock { $0.append(slept) }
+                    sleep(for: .seconds(3600))
+                    results.withLock { $0.append(Goroutine.isCancelled) }
                 }
                 group.wait()
             }
         }
-        #expect(results.withLock { $0 } == [false, false])
+        #expect(results.withLock { $0 } == [true, true])
         // The function waited for nothing that was cut short.
         #expect(throws: Never.self) { _ = try result.get() }
     }
@@ -117,13 +117,16 @@ struct GoroutineGroupTests {
     func cancelledParent() throws {
         let parent = go {
             try withGoroutineGroup { group in
-                let child = group.go { sleep(for: .seconds(3600)) }
+                let child = group.go {
+                    sleep(for: .seconds(3600))
+                    return Goroutine.isCancelled
+                }
                 return child.join()
             }
         }
         for _ in 0..<20 { Goroutine.yield() }
-        parent.goroutine.cancel()
-        #expect(try parent.join() == false)
+        parent.cancel()
+        #expect(try parent.join())
     }
 
     @Test("A goroutine that is cancelled by name does not cancel the others")
@@ -133,7 +136,7 @@ struct GoroutineGroupTests {
             let cancelled = group.go { channel.receive() }
             let other = group.go { channel.receive() }
             for _ in 0..<20 { Goroutine.yield() }
-            cancelled.goroutine.cancel()
+            cancelled.cancel()
             #expect(cancelled.join() == nil)
             try channel.send(1)
             #expect(other.join() == 1)

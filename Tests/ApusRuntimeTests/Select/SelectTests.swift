@@ -310,7 +310,7 @@ struct SelectTests {
             }
         }
         for _ in 0..<10 { Goroutine.yield() }
-        selecting.goroutine.cancel()
+        selecting.cancel()
         #expect(throws: Cancellation.requested) { try selecting.join() }
         let void = go {
             var chosen = "nothing"
@@ -320,7 +320,7 @@ struct SelectTests {
             }
             return chosen
         }
-        void.goroutine.cancel()
+        void.cancel()
         #expect(void.join() == "nothing")
         // No waiter is left.
         #expect(channel.trySend(1) == nil)

@@ -26,7 +26,7 @@ struct ManualClockTests {
             }
             clock.waitForTimers(1)
             clock.advance(by: .seconds(3599))
-            #expect(!handle.goroutine.isFinished)
+            #expect(!handle.isFinished)
             #expect(clock.timerCount == 1)
             clock.advance(by: .seconds(1))
             #expect(handle.join() == start + .seconds(3600))
