@@ -296,8 +296,8 @@ private struct SelectCore {
         for index in 0..<count {
             unsafe base[index].node.outcome = .none
             switch kind(index) {
-            case .receive: channel(index)!.core.pointee.receivers.append(&base[index].node)
-            case .send: channel(index)!.core.pointee.senders.append(&base[index].node)
+            case .receive: unsafe channel(index)!.core.pointee.receivers.append(&base[index].node)
+            case .send: unsafe channel(index)!.core.pointee.senders.append(&base[index].node)
             case .timeout, .otherwise, .never: break
             }
         }
