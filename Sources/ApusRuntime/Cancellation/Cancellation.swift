@@ -47,6 +47,7 @@ extension Goroutine {
     /// `join`, `Mutex.withLock` and `WaitGroup.wait` are not ended. Returns at once; may be called more than once, by anyone,
     /// also after the goroutine has ended.
     public func cancel() {
+        schedulingPoint()
         reference.cancel(id: id)
     }
 

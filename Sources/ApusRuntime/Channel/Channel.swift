@@ -21,9 +21,6 @@
 public final class Channel<Element: ~Copyable>: Sendable {
     @usableFromInline
     let reference: ChannelReference
-    /// What sends to this channel, if it is a timer's: a TimerSource, which the channel keeps.
-    @usableFromInline
-    nonisolated(unsafe) let companion: AnyObject?
 
     /// Creates an open channel.
     ///
@@ -33,20 +30,15 @@ public final class Channel<Element: ~Copyable>: Sendable {
         precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
         reference = ChannelReference(
             capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
-        unsafe companion = nil
     }
 
-    /// A timer's channel, which keeps the timer.
-    init(timer: TimerSource) {
-        reference = ChannelReference(
-            capacity: 1, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
-        unsafe companion = timer
+    /// A timer's channel.
+    init(reference: ChannelReference) {
+        self.reference = reference
     }
-
-    var timerSource: TimerSource? { unsafe companion.map { unsafe unsafeDowncast($0, to: TimerSource.self) } }
 
     deinit {
-        timerSource?.stop()
+        reference.stopTimer()
         while let element = unsafe reference.takeLeftover() {
             unsafe element.assumingMemoryBound(to: Element.self).deinitialize(count: 1)
         }
@@ -117,11 +109,11 @@ public final class Channel<Element: ~Copyable>: Sendable {
     func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
         switch step {
         case .ring(let place):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe place.initializeMemory(as: Element.self, to: source.move())
             reference.finishRing()
             return true
         case .receiver(let place, let node):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe place.initializeMemory(as: Element.self, to: source.move())
             unsafe reference.finishHandOver(node)
             return true
         case .closed, .wait:
@@ -156,8 +148,9 @@ public final class Channel<Element: ~Copyable>: Sendable {
             reference.finishRing()
         case .ringAndSender(let place, let source, let node):
             unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            unsafe place.moveInitializeMemory(
-                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
+            // Not as an array of one, of which the optimiser knows less.
+            unsafe place.initializeMemory(
+                as: Element.self, to: source.assumingMemoryBound(to: Element.self).move())
             unsafe reference.finishHandOver(node)
         case .sender(let source, let node):
             unsafe element = source.assumingMemoryBound(to: Element.self).move()

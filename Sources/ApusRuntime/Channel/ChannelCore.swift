@@ -36,15 +36,20 @@ struct ChannelCore: ~Copyable {
     /// Bytes from one element to the next.
     let stride: Int
     let ring: UnsafeMutableRawPointer
+    /// What sends to this channel, if it is a timer's.
+    let timer: UnsafeMutablePointer<TimerSource>?
 
     /// For `select`, which takes the locks of several channels in the order of their addresses.
     static func lock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.lock() }
     static func unlock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.unlock() }
 
-    init(capacity: Int, stride: Int, ring: UnsafeMutableRawPointer) {
+    init(
+        capacity: Int, stride: Int, ring: UnsafeMutableRawPointer, timer: UnsafeMutablePointer<TimerSource>? = nil
+    ) {
         self.capacity = capacity
         self.stride = stride
         unsafe self.ring = ring
+        unsafe self.timer = timer
     }
 }
 
@@ -93,17 +98,36 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     init(capacity: Int, stride: Int, alignment: Int) {
-        let ring = UnsafeMutableRawPointer.allocate(byteCount: max(capacity * stride, 1), alignment: max(alignment, 16))
-        unsafe core = .allocate(capacity: 1)
-        unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: ring))
+        let ringOffset = MemoryLayout<ChannelCore>.size.roundedUp(to: alignment)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: ringOffset + capacity * stride, alignment: max(alignment, 16))
+        unsafe core = block.bindMemory(to: ChannelCore.self, capacity: 1)
+        unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: block + ringOffset))
+    }
+
+    /// A channel for a timer, whose source lies behind the ring; the caller initialises it.
+    init(timersCapacity capacity: Int, stride: Int) {
+        let ringOffset = MemoryLayout<ChannelCore>.size.roundedUp(to: 16)
+        let timerOffset = ringOffset + (capacity * stride).roundedUp(to: 16)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: timerOffset + MemoryLayout<TimerSource>.size, alignment: 16)
+        unsafe core = block.bindMemory(to: ChannelCore.self, capacity: 1)
+        let timer = unsafe (block + timerOffset).bindMemory(to: TimerSource.self, capacity: 1)
+        unsafe core.initialize(
+            to: ChannelCore(capacity: capacity, stride: stride, ring: block + ringOffset, timer: timer))
+    }
+
+    /// To be called before the elements are destroyed: nothing is sent afterwards.
+    func stopTimer() {
+        if let timer = unsafe core.pointee.timer { unsafe timer.end() }
     }
 
     /// Frees the memory. The owner has destroyed the elements.
     @usableFromInline
     func free() {
-        unsafe core.pointee.ring.deallocate()
+        unsafe core.pointee.timer?.deinitialize(count: 1)
         unsafe core.deinitialize(count: 1)
-        unsafe core.deallocate()
+        unsafe UnsafeMutableRawPointer(core).deallocate()
     }
 
     @usableFromInline
@@ -125,7 +149,9 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
+    @_effects(releasenone)
     func beginSend() -> SendStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideSend()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -149,12 +175,14 @@ struct ChannelReference: @unchecked Sendable {
 
     /// After an element was moved into or out of the ring.
     @usableFromInline
+    @_effects(releasenone)
     func finishRing() {
         unsafe core.pointee.lock.unlock()
     }
 
     /// After an element was moved into or out of a waiter's frame: lets the waiter go on.
     @usableFromInline
+    @_effects(releasenone)
     func finishHandOver(_ node: UnsafeMutablePointer<WaitNode>) {
         let goroutine = unsafe node.pointee.goroutine
         unsafe node.pointee.outcome = .succeeded
@@ -164,6 +192,7 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Gives up instead of waiting.
     @usableFromInline
+    @_effects(releasenone)
     func cancelStep() {
         unsafe core.pointee.lock.unlock()
     }
@@ -171,6 +200,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a receiver has taken the element at `element`. Unless it `succeeded`, the element is still there.
     /// Called with the lock held, unlocks it.
     @usableFromInline
+    @_effects(releasenone)
     func waitToSend(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {
@@ -200,13 +230,16 @@ struct ChannelReference: @unchecked Sendable {
 
     /// An operation that cannot throw was cancelled.
     @usableFromInline
+    @_effects(releasenone)
     func noteCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
     // MARK: Receiving
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
+    @_effects(releasenone)
     func beginReceive() -> ReceiveStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideReceive()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -237,6 +270,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a sender has put an element at `element`; unless it `succeeded`, there is none. Called with the lock
     /// held, unlocks it.
     @usableFromInline
+    @_effects(releasenone)
     func waitToReceive(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {
@@ -265,6 +299,7 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     func close() {
+        schedulingPoint()
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
         unsafe core.pointee.isClosed = true
@@ -283,4 +318,9 @@ struct ChannelReference: @unchecked Sendable {
         unsafe core.pointee.count -= 1
         return unsafe oldest
     }
+}
+
+extension Int {
+    /// The next multiple of a power of two.
+    fileprivate func roundedUp(to alignment: Int) -> Int { (self + alignment - 1) & ~(alignment - 1) }
 }

@@ -34,6 +34,7 @@
 ///
 /// - Complexity: O(n log n) for n cases. Does not allocate when at most 16 cases are given, none of them in a loop.
 @inlinable
+@inline(__always)
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws(Cases.Failure)
 where Cases.Output == Void {
     if try runSelect(cases()) == nil { noteSelectCutShort() }
@@ -50,6 +51,7 @@ where Cases.Output == Void {
 ///
 /// - Throws: What the handler throws; `Cancellation` when the goroutine is cancelled before a case is ready.
 @inlinable
+@inline(__always)
 @_disfavoredOverload
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws -> Cases.Output {
     guard let output = try runSelect(cases()) else { throw selectCancellation() }
@@ -61,26 +63,20 @@ public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) thro
 @inlinable
 @inline(__always)
 func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
-    let count = cases._count
     var output: Cases.Output?
     var failure: Cases.Failure?
-    unsafe withUnsafeTemporaryAllocation(of: SelectEntry.self, capacity: count) { buffer in
-        unsafe withUnsafeTemporaryAllocation(byteCount: cases._storageBytes, alignment: 16) { storage in
-            // An empty buffer has no address, and is not looked at either.
-            var entries = unsafe SelectEntries(buffer.baseAddress, storage: storage.baseAddress)
-            var choice = attemptSelect(cases, count: count)
-            if choice == nil {
-                entries.begin()
-                cases._prepare(&entries)
-                choice = entries.choose()
-                cases._dispose(entries, 0, except: choice?.index)
-            }
-            guard let choice else { return }
-            do throws(Cases.Failure) {
-                output = try cases._finish(choice, choice.index, entries)
-            } catch {
-                failure = error
-            }
+    cases._enter(SelectEntries()) { entries in
+        var choice = attemptSelect(cases)
+        if choice == nil {
+            cases._prepare(entries, 0)
+            choice = entries.choose()
+            cases._dispose(entries, 0, except: choice?.index)
+        }
+        guard let choice else { return }
+        do throws(Cases.Failure) {
+            output = try cases._finish(choice, choice.index, entries)
+        } catch {
+            failure = error
         }
     }
     if let failure { throw failure }
@@ -90,7 +86,8 @@ func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Case
 /// Tries the cases one by one. Nil: none was ready.
 @inlinable
 @inline(__always)
-func attemptSelect<Cases: SelectCases>(_ cases: Cases, count: Int) -> SelectChoice? {
+func attemptSelect<Cases: SelectCases>(_ cases: Cases) -> SelectChoice? {
+    let count = cases._count
     guard count <= SelectOrder.maximumCount else { return nil }
     var order = SelectOrder(count: count)
     while let index = order.next() {
@@ -102,6 +99,7 @@ func attemptSelect<Cases: SelectCases>(_ cases: Cases, count: Int) -> SelectChoi
 }
 
 @usableFromInline
+@_effects(releasenone)
 func noteSelectCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
 @usableFromInline
