@@ -20,7 +20,7 @@ public import Synchronization
 /// ```swift
 /// let downloads = Semaphore(permits: 4)
 /// for url in urls {
-///     go { try? downloads.withPermit { fetch(url) } }
+///     go { try? downloads.withPermit { try fetch(url) } }
 /// }
 /// ```
 ///
