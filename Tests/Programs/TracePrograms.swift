@@ -62,8 +62,18 @@ private func traceKilled(_ run: Run) {
     runGoroutines(100) { _ in sleep(for: .microseconds(100)) }
     go { while true { apus_spin_hint() } }
     let path = unsafe String(cString: apus_environment("APUS_TRACE")!)
-    waitUntil { readFile(path).contains("\"ph\":\"B\"") }
-    kill(getpid(), Int32(run.count))
+    waitUntil {
+        let lines = readFile(path).split(separator: "\n")
+        return lines.count { $0.contains("\"then\":\"ends\"") } == 100
+            && lines.contains { $0.contains("\"ph\":\"B\"") && $0.contains("\"goroutine\":") }
+    }
+    // Who started this program may have blocked it.
+    let signal = Int32(run.count)
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, signal)
+    unsafe sigprocmask(SIG_UNBLOCK, &signals, nil)
+    kill(getpid(), signal)
     while true { apus_thread_sleep(1_000_000_000) }
 }
 

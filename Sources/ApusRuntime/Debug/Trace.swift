@@ -23,14 +23,15 @@ extension RecordReference where Record == ThreadRecord {
     /// Runs a goroutine until it parks, yields or ends: `execute`, with a trace.
     func executeTraced(_ goroutine: GoroutineReference, trace: TraceReference) {
         if goroutine.record.runnableSince != 0 { record.worker!.countLatency(of: goroutine) }
+        trace.beginRun(goroutine, track: traceTrack(trace))
         while true {
-            trace.beginRun(goroutine, track: traceTrack(trace))
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
             // Before the commit: from then on it may run elsewhere.
             trace.endRun(goroutine)
             let isGone = unsafe record.commit(goroutine.address, record.commitContext)
             trace.settle(isRecorded: isGone)
             if isGone { return }
+            // It did not wait after all, so the slice goes on.
             record.counters.parks.add(-1)
         }
     }

@@ -37,9 +37,10 @@ struct TraceTests {
                 "\(reasons)")
             let ends = Dictionary(grouping: trace.slices.filter { $0.category == "goroutine" }, by: { $0.then ?? "" })
             #expect(Set(ends.keys) == ["parks", "yields", "ends", "blocks", "is still running"])
-            // One waits at a channel that nobody closes, and one computes.
-            #expect(ends["ends"]?.count == trace.creations.count - 2)
-            #expect(ends["is still running"]?.count == 1)
+            // One waits at a channel that nobody closes, and one computes; another may be on its last step.
+            let running = ends["is still running"]?.count ?? 0
+            #expect(running == 1 || running == 2)
+            #expect((ends["ends"]?.count ?? 0) + running == trace.creations.count - 1)
             let categories = Set(trace.slices.map(\.category))
             #expect(categories.isSuperset(of: ["goroutine", "blocking", "poller", "timers", "wake"]))
             #expect(trace.slices.count { $0.category == "blocking" } == 40)
@@ -98,7 +99,7 @@ struct TraceTests {
         }
     }
 
-    @Test("The process is killed: what came before is there, and what ran", arguments: [SIGKILL, SIGTERM, SIGSEGV])
+    @Test("The process is killed: what came before is there, and what ran", arguments: [SIGKILL, SIGTERM, SIGINT])
     func killed(signal: Int32) throws {
         try withTrace(ChildProgram("trace-killed", count: Int(signal), workers: 2)) { result, path in
             #expect(result.end == .killed(signal: signal))
