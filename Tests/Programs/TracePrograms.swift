@@ -27,7 +27,7 @@ private func traceEverything(_ run: Run) {
     @Sendable func contend() {
         let group = WaitGroup()
         for _ in 0..<4 {
-            group.go { mutex.value.withLock { _ in _ = sleep(for: .microseconds(10)) } }
+            group.go { mutex.value.withLock { _ in sleep(for: .microseconds(10)) } }
         }
         group.wait()
     }

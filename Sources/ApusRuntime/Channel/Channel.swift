@@ -109,11 +109,11 @@ public final class Channel<Element: ~Copyable>: Sendable {
     func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
         switch step {
         case .ring(let place):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe place.initializeMemory(as: Element.self, to: source.move())
             reference.finishRing()
             return true
         case .receiver(let place, let node):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe place.initializeMemory(as: Element.self, to: source.move())
             unsafe reference.finishHandOver(node)
             return true
         case .closed, .wait:
@@ -148,8 +148,9 @@ public final class Channel<Element: ~Copyable>: Sendable {
             reference.finishRing()
         case .ringAndSender(let place, let source, let node):
             unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            unsafe place.moveInitializeMemory(
-                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
+            // Not as an array of one, of which the optimiser knows less.
+            unsafe place.initializeMemory(
+                as: Element.self, to: source.assumingMemoryBound(to: Element.self).move())
             unsafe reference.finishHandOver(node)
         case .sender(let source, let node):
             unsafe element = source.assumingMemoryBound(to: Element.self).move()
@@ -234,6 +235,7 @@ extension Channel: Sequence, IteratorProtocol where Element: Copyable {
 
 /// What `send` throws on a closed channel.
 public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
+    /// For layers above that report in these terms.
     @inlinable
     public init() {}
 

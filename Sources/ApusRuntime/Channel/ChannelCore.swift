@@ -149,7 +149,9 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
+    @_effects(releasenone)
     func beginSend() -> SendStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideSend()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -173,12 +175,14 @@ struct ChannelReference: @unchecked Sendable {
 
     /// After an element was moved into or out of the ring.
     @usableFromInline
+    @_effects(releasenone)
     func finishRing() {
         unsafe core.pointee.lock.unlock()
     }
 
     /// After an element was moved into or out of a waiter's frame: lets the waiter go on.
     @usableFromInline
+    @_effects(releasenone)
     func finishHandOver(_ node: UnsafeMutablePointer<WaitNode>) {
         let goroutine = unsafe node.pointee.goroutine
         unsafe node.pointee.outcome = .succeeded
@@ -188,6 +192,7 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Gives up instead of waiting.
     @usableFromInline
+    @_effects(releasenone)
     func cancelStep() {
         unsafe core.pointee.lock.unlock()
     }
@@ -195,6 +200,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a receiver has taken the element at `element`. Unless it `succeeded`, the element is still there.
     /// Called with the lock held, unlocks it.
     @usableFromInline
+    @_effects(releasenone)
     func waitToSend(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {
@@ -224,13 +230,16 @@ struct ChannelReference: @unchecked Sendable {
 
     /// An operation that cannot throw was cancelled.
     @usableFromInline
+    @_effects(releasenone)
     func noteCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
     // MARK: Receiving
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
+    @_effects(releasenone)
     func beginReceive() -> ReceiveStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideReceive()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -261,6 +270,7 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a sender has put an element at `element`; unless it `succeeded`, there is none. Called with the lock
     /// held, unlocks it.
     @usableFromInline
+    @_effects(releasenone)
     func waitToReceive(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {
@@ -289,6 +299,7 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     func close() {
+        schedulingPoint()
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
         unsafe core.pointee.isClosed = true

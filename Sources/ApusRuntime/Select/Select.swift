@@ -34,6 +34,7 @@
 ///
 /// - Complexity: O(n log n) for n cases. Does not allocate when at most 16 cases are given, none of them in a loop.
 @inlinable
+@inline(__always)
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws(Cases.Failure)
 where Cases.Output == Void {
     if try runSelect(cases()) == nil { noteSelectCutShort() }
@@ -50,6 +51,7 @@ where Cases.Output == Void {
 ///
 /// - Throws: What the handler throws; `Cancellation` when the goroutine is cancelled before a case is ready.
 @inlinable
+@inline(__always)
 @_disfavoredOverload
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws -> Cases.Output {
     guard let output = try runSelect(cases()) else { throw selectCancellation() }
@@ -61,26 +63,20 @@ public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) thro
 @inlinable
 @inline(__always)
 func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
-    let count = cases._count
     var output: Cases.Output?
     var failure: Cases.Failure?
-    unsafe withUnsafeTemporaryAllocation(of: SelectEntry.self, capacity: count) { buffer in
-        unsafe withUnsafeTemporaryAllocation(byteCount: cases._storageBytes, alignment: 16) { storage in
-            // An empty buffer has no address, and is not looked at either.
-            var entries = unsafe SelectEntries(buffer.baseAddress, storage: storage.baseAddress)
-            var choice = attemptSelect(cases, count: count)
-            if choice == nil {
-                entries.begin()
-                cases._prepare(&entries)
-                choice = entries.choose()
-                cases._dispose(entries, 0, except: choice?.index)
-            }
-            guard let choice else { return }
-            do throws(Cases.Failure) {
-                output = try cases._finish(choice, choice.index, entries)
-            } catch {
-                failure = error
-            }
+    cases._enter(SelectEntries()) { entries in
+        var choice = attemptSelect(cases)
+        if choice == nil {
+            cases._prepare(entries, 0)
+            choice = entries.choose()
+            cases._dispose(entries, 0, except: choice?.index)
+        }
+        guard let choice else { return }
+        do throws(Cases.Failure) {
+            output = try cases._finish(choice, choice.index, entries)
+        } catch {
+            failure = error
         }
     }
     if let failure { throw failure }
@@ -90,7 +86,8 @@ func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Case
 /// Tries the cases one by one. Nil: none was ready.
 @inlinable
 @inline(__always)
-func attemptSelect<Cases: SelectCases>(_ cases: Cases, count: Int) -> SelectChoice? {
+func attemptSelect<Cases: SelectCases>(_ cases: Cases) -> SelectChoice? {
+    let count = cases._count
     guard count <= SelectOrder.maximumCount else { return nil }
     var order = SelectOrder(count: count)
     while let index = order.next() {
@@ -102,6 +99,7 @@ func attemptSelect<Cases: SelectCases>(_ cases: Cases, count: Int) -> SelectChoi
 }
 
 @usableFromInline
+@_effects(releasenone)
 func noteSelectCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
 @usableFromInline
@@ -150,15 +148,19 @@ struct SelectOrder {
 /// Collects the cases of a `select`.
 @resultBuilder
 public enum SelectBuilder {
+    /// One case.
     @inlinable
     public static func buildExpression<Cases: SelectCases>(_ cases: Cases) -> Cases { cases }
 
+    /// No case at all.
     @inlinable
     public static func buildBlock() -> SelectNothing { SelectNothing() }
 
+    /// The first of several cases.
     @inlinable
     public static func buildPartialBlock<Cases: SelectCases>(first: Cases) -> Cases { first }
 
+    /// One case after others. None of the handlers throws.
     @inlinable
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
         accumulated: First, next: Second
@@ -167,6 +169,7 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// One case after others. Some of the handlers throw.
     @inlinable
     @_disfavoredOverload
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
@@ -175,23 +178,27 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// Cases under an `if`.
     @inlinable
     public static func buildOptional<Cases: SelectCases>(_ cases: Cases?) -> SelectOptional<Cases> {
         SelectOptional(cases)
     }
 
+    /// Cases under an `if` with an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         first: First
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .first(first) }
 
+    /// Cases under an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         second: Second
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .second(second) }
 
+    /// Cases made in a loop.
     @inlinable
     public static func buildArray<Cases: SelectCases>(_ cases: [Cases]) -> SelectArray<Cases> { SelectArray(cases) }
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kinds of cases that a `select` may have, and how lists of them are made of pairs. Indices count from the beginning of
+// The kinds of cases that a `select` may have; SelectLists.swift has the lists of them. Indices count from the beginning of
 // the list that is asked; where the whole select's index is meant, it is called `position`.
+//
+// Everything that a case needs for waiting lies in variables of the function that calls `select`, one set for each case:
+// `_enter` has them, calls what follows, and is inlined like all the rest. (Memory of a size known at run time only, as of
+// `withUnsafeTemporaryAllocation`, would keep the optimiser from leaving out the channels' reference counts.)
 
 /// A case of a `select`, or a list of them. Made by `onReceive`, `onSend`, `after` and `otherwise`; not meant to be
 /// implemented by others.
@@ -14,15 +18,52 @@ public protocol SelectCases<Output> {
     var _count: Int { get }
     var _channelCount: Int { get }
     var _otherwiseIndex: Int? { get }
-    /// Room for the elements of all cases.
-    var _storageBytes: Int { get }
+    /// Calls `body` with the entries and one more for each case of this list.
+    func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void)
     /// Locks the case's channel and decides; nil, and unlocked again, if it is not ready.
     func _attempt(_ index: Int) -> SelectOutcome?
-    func _prepare(_ entries: inout SelectEntries)
-    /// Destroys the elements that lie in the storage, except that of the chosen case. The list begins at `position`.
+    /// Fills in the entries, from the one at `position` on.
+    func _prepare(_ entries: SelectEntries, _ position: Int)
+    /// Destroys the elements that are left in the slots, except that of the chosen case. The list begins at `position`.
     func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?)
     /// Does what is left to do for the chosen case, and runs its handler.
     func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output
+}
+
+/// Where an element lies while its case waits. Its memory is that of an optional, which has its value at its beginning; it
+/// is filled and emptied as raw memory, and nil to the compiler at the beginning and at the end of its life.
+@safe
+@usableFromInline
+struct SelectSlot<Element: ~Copyable>: ~Copyable {
+    @usableFromInline
+    var element: Element? = nil
+
+    @inlinable
+    init() {}
+}
+
+extension SelectEntries {
+    @inlinable
+    @inline(__always)
+    func take<Element: ~Copyable>(_ type: Element.Type, _ position: Int) -> Element {
+        let slot = unsafe slot(position)
+        let element = unsafe slot.assumingMemoryBound(to: Element.self).move()
+        clear(Element.self, position)
+        return element
+    }
+
+    @inlinable
+    @inline(__always)
+    func put<Element>(_ element: Element, _ position: Int) {
+        unsafe slot(position).initializeMemory(as: Element.self, to: element)
+    }
+
+    /// Makes the slot nil to the compiler, after the element was moved out.
+    @inlinable
+    @inline(__always)
+    func clear<Element: ~Copyable>(_ type: Element.Type, _ position: Int) {
+        unsafe slot(position).assumingMemoryBound(to: SelectSlot<Element>.self).initialize(to: SelectSlot())
+    }
 }
 
 // MARK: Receiving and sending
@@ -44,7 +85,7 @@ extension Channel {
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping () throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: self, value: value, reportsClosed: false) { _ throws(Failure) in try handler() }
+        SelectSend(side: SelectSendingSide(channel: self, value: value, reportsClosed: false), handler: handler)
     }
 
     /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
@@ -52,8 +93,9 @@ extension Channel {
     @inlinable
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
-    ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: self, value: value, reportsClosed: true, handler: handler)
+    ) -> SelectReportingSend<Element, Output, Failure> {
+        SelectReportingSend(
+            side: SelectSendingSide(channel: self, value: value, reportsClosed: true), handler: handler)
     }
 }
 
@@ -73,7 +115,19 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 1 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
+
+    @inlinable
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        var slot = SelectSlot<Element>()
+        unsafe withUnsafeMutablePointer(to: &slot) { slot in
+            var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
+            // The channel must not go while the core looks at what it refers to.
+            withExtendedLifetime(channel) {
+                unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
+            }
+        }
+    }
 
     @inlinable
     @inline(__always)
@@ -87,9 +141,9 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     }
 
     @inlinable
-    public func _prepare(_ entries: inout SelectEntries) {
-        entries.addReceive(
-            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        entries.setReceive(position, channel.reference)
     }
 
     @inlinable
@@ -109,7 +163,7 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
         case .receive(let step):
             unsafe element = channel.finish(step)
         case .received:
-            unsafe element = entries.place(choice.index).assumingMemoryBound(to: Element.self).move()
+            unsafe element = entries.take(Element.self, choice.index)
         default:
             unsafe element = nil
         }
@@ -117,36 +171,123 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     }
 }
 
-/// What `onSend` makes.
+/// What `onSend` makes. (Two types, since a handler that calls the handler would need memory.)
 public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @usableFromInline
-    let channel: Channel<Element>
+    let side: SelectSendingSide<Element>
     @usableFromInline
-    let value: Element
-    @usableFromInline
-    let reportsClosed: Bool
-    @usableFromInline
-    let handler: (Bool) throws(Failure) -> Output
+    let handler: () throws(Failure) -> Output
 
     @inlinable
-    init(
-        channel: Channel<Element>, value: Element, reportsClosed: Bool,
-        handler: @escaping (Bool) throws(Failure) -> Output
-    ) {
-        self.channel = channel
-        self.value = value
-        self.reportsClosed = reportsClosed
+    init(side: SelectSendingSide<Element>, handler: @escaping () throws(Failure) -> Output) {
+        self.side = side
         self.handler = handler
     }
 
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 1 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
 
     @inlinable
     @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? {
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { side.enter(entries, body) }
+
+    @inlinable
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? { side.attempt() }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) { side.prepare(entries, position) }
+
+    @inlinable
+    @inline(__always)
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        if chosen != position { _ = entries.take(Element.self, position) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        _ = side.finish(choice, entries)
+        return try handler()
+    }
+}
+
+/// What `onSend` makes for a handler that wants to know.
+public struct SelectReportingSend<Element, Output, Failure: Error>: SelectCases {
+    @usableFromInline
+    let side: SelectSendingSide<Element>
+    @usableFromInline
+    let handler: (Bool) throws(Failure) -> Output
+
+    @inlinable
+    init(side: SelectSendingSide<Element>, handler: @escaping (Bool) throws(Failure) -> Output) {
+        self.side = side
+        self.handler = handler
+    }
+
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 1 }
+    @inlinable public var _otherwiseIndex: Int? { nil }
+
+    @inlinable
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { side.enter(entries, body) }
+
+    @inlinable
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? { side.attempt() }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) { side.prepare(entries, position) }
+
+    @inlinable
+    @inline(__always)
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        if chosen != position { _ = entries.take(Element.self, position) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        try handler(side.finish(choice, entries))
+    }
+}
+
+/// What cases that send have in common: all but the handler.
+@usableFromInline
+struct SelectSendingSide<Element> {
+    @usableFromInline
+    let channel: Channel<Element>
+    @usableFromInline
+    let value: Element
+    @usableFromInline
+    let reportsClosed: Bool
+
+    @inlinable
+    init(channel: Channel<Element>, value: Element, reportsClosed: Bool) {
+        self.channel = channel
+        self.value = value
+        self.reportsClosed = reportsClosed
+    }
+
+    @inlinable
+    @inline(__always)
+    func enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        var slot = SelectSlot<Element>()
+        unsafe withUnsafeMutablePointer(to: &slot) { slot in
+            var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
+            withExtendedLifetime(channel) {
+                unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
+            }
+        }
+    }
+
+    @inlinable
+    @inline(__always)
+    func attempt() -> SelectOutcome? {
         let step = channel.reference.beginSend()
         switch step {
         case .ring, .receiver:
@@ -160,51 +301,47 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     }
 
     @inlinable
-    public func _prepare(_ entries: inout SelectEntries) {
-        let place = unsafe entries.addSend(
-            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
-            reportsClosed: reportsClosed)
-        unsafe place.initializeMemory(as: Element.self, to: value)
+    @inline(__always)
+    func prepare(_ entries: SelectEntries, _ position: Int) {
+        entries.put(value, position)
+        entries.setSend(position, channel.reference, reportsClosed: reportsClosed)
     }
 
-    @inlinable
-    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if chosen != position { destroyValue(entries, position) }
-    }
-
-    @inlinable
-    func destroyValue(_ entries: SelectEntries, _ position: Int) {
-        unsafe entries.place(position).assumingMemoryBound(to: Element.self).deinitialize(count: 1)
-    }
-
+    /// Whether the value was sent.
     @inlinable
     @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        try handler(giveElement(choice, entries))
-    }
-
-    @inlinable
-    @inline(__always)
-    func giveElement(_ choice: SelectChoice, _ entries: SelectEntries) -> Bool {
+    func finish(_ choice: SelectChoice, _ entries: SelectEntries) -> Bool {
         switch choice.outcome {
-        case .send(.ring(let place)):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            channel.reference.finishRing()
-            return true
-        case .send(.receiver(let place, let node)):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            unsafe channel.reference.finishHandOver(node)
+        case .send(let step):
+            give(value, step)
             return true
         case .sendPrepared(let step):
-            let source = unsafe entries.place(choice.index).assumingMemoryBound(to: Element.self)
-            return unsafe channel.finish(step, from: source)
+            give(entries.take(Element.self, choice.index), step)
+            return true
+        case .sent:
+            // Whoever took the element moved it out.
+            entries.clear(Element.self, choice.index)
+            return true
         case .notSentPrepared:
-            destroyValue(entries, choice.index)
-            return false
-        case .notSent:
+            _ = entries.take(Element.self, choice.index)
             return false
         default:
-            return true
+            return false
+        }
+    }
+
+    @inlinable
+    @inline(__always)
+    func give(_ element: consuming Element, _ step: SendStep) {
+        switch step {
+        case .ring(let place):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            channel.reference.finishRing()
+        case .receiver(let place, let node):
+            unsafe place.initializeMemory(as: Element.self, to: element)
+            unsafe channel.reference.finishHandOver(node)
+        case .closed, .wait:
+            break
         }
     }
 }
@@ -245,10 +382,19 @@ public struct SelectTimeout<Output, Failure: Error>: SelectCases {
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public var _storageBytes: Int { 0 }
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(timeout) }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+
+    @inlinable
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        var entry = unsafe SelectEntry(previous: entries.last, slot: nil)
+        unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) { entries.setTimeout(position, timeout) }
 
     @inlinable
     @inline(__always)
@@ -270,10 +416,19 @@ public struct SelectOtherwise<Output, Failure: Error>: SelectCases {
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { 0 }
-    @inlinable public var _storageBytes: Int { 0 }
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addOtherwise() }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+
+    @inlinable
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        var entry = unsafe SelectEntry(previous: entries.last, slot: nil)
+        unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) { entries.setOtherwise(position) }
 
     @inlinable
     @inline(__always)

@@ -17,97 +17,105 @@
 
 import CApus
 
-/// One case of a select, as the core sees it. Lies in the frame of `select`.
+/// One case of a select, as the core sees it. Lies in the frame of the function that calls `select`.
 @usableFromInline
 @safe
 struct SelectEntry {
+    @usableFromInline
     enum Kind: UInt8 { case receive, send, timeout, otherwise, never }
 
-    var kind: Kind
-    /// A send that is chosen also when the channel is closed, to say so; else such a case is never ready.
-    let reportsClosed: Bool
-    let channel: ChannelReference?
+    /// The case before it.
+    @usableFromInline
+    let previous: UnsafeMutablePointer<SelectEntry>?
     /// Where the element lies, or shall be put.
     @usableFromInline
-    let place: UnsafeMutableRawPointer?
-    let deadline: MonotonicTime
-    fileprivate var node: WaitNode
-    /// The indices of all entries in the order in which they are looked at: of the entry at this position.
-    fileprivate var inTurn: Int
-    /// The same in the order of their channels' addresses.
-    fileprivate var inLockOrder: Int
+    let slot: UnsafeMutableRawPointer?
+    // What follows is filled in when the select waits.
+    @usableFromInline
+    var kind: Kind
+    /// A send that is chosen also when the channel is closed, to say so; else such a case is never ready.
+    @usableFromInline
+    var reportsClosed: Bool
+    @usableFromInline
+    var channel: ChannelReference?
+    @usableFromInline
+    var deadline: MonotonicTime
+
+    @inlinable
+    @inline(__always)
+    init(previous: UnsafeMutablePointer<SelectEntry>?, slot: UnsafeMutableRawPointer?) {
+        unsafe self.previous = previous
+        unsafe self.slot = slot
+        kind = .never
+        reportsClosed = false
+        channel = nil
+        deadline = .distantFuture
+    }
 }
 
-/// The cases of one `select`, being collected and waited for. Public only for the protocol that names it.
+/// The cases of one `select`, the last one first. Public only for the protocol that names it.
 @safe
 public struct SelectEntries {
     @usableFromInline
-    let base: UnsafeMutablePointer<SelectEntry>
+    let last: UnsafeMutablePointer<SelectEntry>?
     @usableFromInline
-    var storage: UnsafeMutableRawPointer
-    @usableFromInline
-    var count = 0
-    /// Who waits, as a number; 0 before `begin`.
-    @usableFromInline
-    var waiterBits: UInt = 0
+    let count: Int
 
-    private var waiter: GoroutineReference { GoroutineReference(bits: waiterBits)! }
-
-    /// Both may be nil for an empty list.
     @inlinable
-    init(_ base: UnsafeMutablePointer<SelectEntry>?, storage: UnsafeMutableRawPointer?) {
-        let nowhere = unsafe UnsafeMutablePointer<SelectEntry>(bitPattern: MemoryLayout<SelectEntry>.alignment)!
-        unsafe self.base = base ?? nowhere
-        unsafe self.storage = storage ?? UnsafeMutableRawPointer(nowhere)
+    init() {
+        unsafe last = nil
+        count = 0
     }
 
-    /// To be called before anything is added.
-    @usableFromInline
-    mutating func begin() { waiterBits = GoroutineReference.currentParkable().bits }
-
-    /// Where the element of the entry at `index` lies.
-    @usableFromInline
-    func place(_ index: Int) -> UnsafeMutableRawPointer { unsafe base[index].place! }
-
-    /// Adds a case that receives; its element will be put into the storage.
-    @usableFromInline
-    mutating func addReceive(_ channel: ChannelReference, bytes: Int, alignment: Int) {
-        unsafe add(.receive, channel: channel, place: takeStorage(bytes, alignment))
+    @inlinable
+    init(last: UnsafeMutablePointer<SelectEntry>, count: Int) {
+        unsafe self.last = last
+        self.count = count
     }
 
-    /// Adds a case that sends, and returns where its element is to be put.
-    @usableFromInline
-    mutating func addSend(
-        _ channel: ChannelReference, bytes: Int, alignment: Int, reportsClosed: Bool
-    ) -> UnsafeMutableRawPointer {
-        let place = unsafe takeStorage(bytes, alignment)
-        unsafe add(.send, channel: channel, place: place, reportsClosed: reportsClosed)
-        return unsafe place
+    @inlinable
+    func adding(_ entry: UnsafeMutablePointer<SelectEntry>) -> SelectEntries {
+        unsafe SelectEntries(last: entry, count: count + 1)
+    }
+
+    private func entry(_ position: Int) -> UnsafeMutablePointer<SelectEntry> {
+        var entry = unsafe last!
+        for _ in position + 1..<count { unsafe entry = entry.pointee.previous! }
+        return unsafe entry
     }
 
     @usableFromInline
-    mutating func addTimeout(_ timeout: Duration) { unsafe add(.timeout, deadline: .after(timeout)) }
+    @_effects(releasenone)
+    func slot(_ position: Int) -> UnsafeMutableRawPointer { unsafe entry(position).pointee.slot! }
 
     @usableFromInline
-    mutating func addOtherwise() { unsafe add(.otherwise) }
-
-    private mutating func add(
-        _ kind: SelectEntry.Kind, channel: ChannelReference? = nil, place: UnsafeMutableRawPointer? = nil,
-        reportsClosed: Bool = false, deadline: MonotonicTime = .distantFuture
-    ) {
-        unsafe (base + count).initialize(
-            to: SelectEntry(
-                kind: kind, reportsClosed: reportsClosed, channel: channel, place: place, deadline: deadline,
-                node: WaitNode(goroutine: waiter, isClaimable: true, element: place), inTurn: count, inLockOrder: count)
-        )
-        count += 1
+    @_effects(releasenone)
+    func setReceive(_ position: Int, _ channel: ChannelReference) {
+        let entry = unsafe entry(position)
+        unsafe entry.pointee.kind = .receive
+        unsafe entry.pointee.channel = channel
     }
 
-    private mutating func takeStorage(_ bytes: Int, _ alignment: Int) -> UnsafeMutableRawPointer {
-        let place = unsafe storage.alignedUp(toMultipleOf: alignment)
-        unsafe storage = place + bytes
-        return unsafe place
+    @usableFromInline
+    @_effects(releasenone)
+    func setSend(_ position: Int, _ channel: ChannelReference, reportsClosed: Bool) {
+        let entry = unsafe entry(position)
+        unsafe entry.pointee.kind = .send
+        unsafe entry.pointee.channel = channel
+        unsafe entry.pointee.reportsClosed = reportsClosed
     }
+
+    @usableFromInline
+    @_effects(releasenone)
+    func setTimeout(_ position: Int, _ timeout: Duration) {
+        let entry = unsafe entry(position)
+        unsafe entry.pointee.kind = .timeout
+        unsafe entry.pointee.deadline = .after(timeout)
+    }
+
+    @usableFromInline
+    @_effects(releasenone)
+    func setOtherwise(_ position: Int) { unsafe entry(position).pointee.kind = .otherwise }
 }
 
 /// What is left to do for the chosen case. Public only for the protocol that names it.
@@ -162,9 +170,55 @@ public struct SelectChoice {
 extension SelectEntries {
     /// Waits until one case can be chosen. Nil: the goroutine is cancelled.
     @usableFromInline
-    mutating func choose() -> SelectChoice? {
+    @_effects(releasenone)
+    func choose() -> SelectChoice? {
+        unsafe withUnsafeTemporaryAllocation(of: SelectWait.self, capacity: count) { waits in
+            let waiter = GoroutineReference.currentParkable()
+            for index in 0..<count {
+                let entry = unsafe entry(index)
+                let node = unsafe WaitNode(goroutine: waiter, isClaimable: true, element: entry.pointee.slot)
+                unsafe waits.initializeElement(
+                    at: index, to: SelectWait(entry: entry, node: node, inTurn: index, inLockOrder: index))
+            }
+            return unsafe SelectCore(waits, waiter: waiter).choose()
+        }
+    }
+}
+
+/// One case of a select that waits. Small, so that sixteen of them fit where small temporary allocations are made.
+@safe
+private struct SelectWait {
+    let entry: UnsafeMutablePointer<SelectEntry>
+    var node: WaitNode
+    /// The indices of all cases in the order in which they are looked at: of the case at this position.
+    var inTurn: Int
+    /// The same in the order of their channels' addresses.
+    var inLockOrder: Int
+}
+
+/// A select that waits.
+@safe
+private struct SelectCore {
+    private let base: UnsafeMutablePointer<SelectWait>
+    private let count: Int
+    private let waiter: GoroutineReference
+
+    init(_ waits: UnsafeMutableBufferPointer<SelectWait>, waiter: GoroutineReference) {
+        let nowhere = unsafe UnsafeMutablePointer<SelectWait>(bitPattern: MemoryLayout<SelectWait>.alignment)!
+        // An empty buffer has no address, and is not looked at either.
+        unsafe base = waits.baseAddress ?? nowhere
+        count = waits.count
+        self.waiter = waiter
+    }
+
+    private func kind(_ index: Int) -> SelectEntry.Kind { unsafe base[index].entry.pointee.kind }
+    private func channel(_ index: Int) -> ChannelReference? { unsafe base[index].entry.pointee.channel }
+    private func reportsClosed(_ index: Int) -> Bool { unsafe base[index].entry.pointee.reportsClosed }
+
+    func choose() -> SelectChoice? {
         sortByAddress()
         while true {
+            schedulingPoint()
             shuffle()
             lockAll()
             if let choice = findReady() { return choice }
@@ -190,31 +244,31 @@ extension SelectEntries {
         var otherwise: Int?
         for position in 0..<count {
             let index = unsafe base[position].inTurn
-            switch unsafe base[index].kind {
+            switch kind(index) {
             case .receive:
-                let step = unsafe base[index].channel!.decideReceive()
+                let step = channel(index)!.decideReceive()
                 switch step {
                 case .wait: continue
                 case .closed:
                     unlockAll()
                     return SelectChoice(index: index, outcome: .receivedNothing)
                 case .ring, .ringAndSender, .sender:
-                    unlockAll(except: unsafe base[index].channel)
+                    unlockAll(except: channel(index))
                     return SelectChoice(index: index, outcome: .receive(step))
                 }
             case .send:
-                let step = unsafe base[index].channel!.decideSend()
+                let step = channel(index)!.decideSend()
                 switch step {
                 case .wait: continue
                 case .closed:
-                    guard unsafe base[index].reportsClosed else {
-                        unsafe base[index].kind = .never
+                    guard reportsClosed(index) else {
+                        unsafe base[index].entry.pointee.kind = .never
                         continue
                     }
                     unlockAll()
                     return SelectChoice(index: index, outcome: .notSentPrepared)
                 case .ring, .receiver:
-                    unlockAll(except: unsafe base[index].channel)
+                    unlockAll(except: channel(index))
                     return SelectChoice(index: index, outcome: .sendPrepared(step))
                 }
             case .otherwise: otherwise = index
@@ -228,8 +282,9 @@ extension SelectEntries {
 
     private func earliestDeadline() -> (MonotonicTime, index: Int) {
         var earliest = (MonotonicTime.distantFuture, index: 0)
-        for index in 0..<count where unsafe base[index].kind == .timeout {
-            if unsafe base[index].deadline < earliest.0 { earliest = (unsafe base[index].deadline, index) }
+        for index in 0..<count where kind(index) == .timeout {
+            let deadline = unsafe base[index].entry.pointee.deadline
+            if deadline < earliest.0 { earliest = (deadline, index) }
         }
         return earliest
     }
@@ -240,9 +295,9 @@ extension SelectEntries {
     private func wait(until deadline: MonotonicTime) -> (winner: Int?, isExpired: Bool) {
         for index in 0..<count {
             unsafe base[index].node.outcome = .none
-            switch unsafe base[index].kind {
-            case .receive: unsafe base[index].channel!.core.pointee.receivers.append(&base[index].node)
-            case .send: unsafe base[index].channel!.core.pointee.senders.append(&base[index].node)
+            switch kind(index) {
+            case .receive: unsafe channel(index)!.core.pointee.receivers.append(&base[index].node)
+            case .send: unsafe channel(index)!.core.pointee.senders.append(&base[index].node)
             case .timeout, .otherwise, .never: break
             }
         }
@@ -263,9 +318,9 @@ extension SelectEntries {
     }
 
     private func removeNode(_ index: Int) {
-        guard let channel = unsafe base[index].channel else { return }
+        guard let channel = channel(index) else { return }
         unsafe ChannelCore.lock(channel.core)
-        switch unsafe base[index].kind {
+        switch kind(index) {
         case .receive: unsafe channel.core.pointee.receivers.remove(&base[index].node)
         case .send: unsafe channel.core.pointee.senders.remove(&base[index].node)
         case .timeout, .otherwise, .never: break
@@ -276,19 +331,19 @@ extension SelectEntries {
     /// What the winner's waker says. Nil: its channel was closed, and the case is never ready from now on.
     private func choice(of winner: Int) -> SelectChoice? {
         let succeeded = unsafe base[winner].node.succeeded
-        if unsafe base[winner].kind == .receive {
+        if kind(winner) == .receive {
             return SelectChoice(index: winner, outcome: succeeded ? .received : .receivedNothing)
         }
         if succeeded { return SelectChoice(index: winner, outcome: .sent) }
-        if unsafe base[winner].reportsClosed { return SelectChoice(index: winner, outcome: .notSentPrepared) }
-        unsafe base[winner].kind = .never
+        if reportsClosed(winner) { return SelectChoice(index: winner, outcome: .notSentPrepared) }
+        unsafe base[winner].entry.pointee.kind = .never
         return nil
     }
 
     // MARK: Orders and locks
 
     /// Channels come after all else in the order of the locks.
-    fileprivate var hasChannels: Bool { unsafe count > 0 && base[base[count - 1].inLockOrder].channel != nil }
+    fileprivate var hasChannels: Bool { unsafe count > 0 && channel(base[count - 1].inLockOrder) != nil }
 
     private func sortByAddress() {
         // Insertion sort: cases are few.
@@ -304,7 +359,7 @@ extension SelectEntries {
     }
 
     private func address(_ index: Int) -> UInt {
-        unsafe UInt(bitPattern: base[index].channel?.core)
+        unsafe UInt(bitPattern: channel(index)?.core)
     }
 
     /// Fisher and Yates: every order is equally likely, so every ready case is.
@@ -322,7 +377,7 @@ extension SelectEntries {
         var position = 0
         while position < count {
             let index = unsafe base[position].inLockOrder
-            let channel = unsafe base[index].channel
+            let channel = channel(index)
             position += 1
             while position < count, address(unsafe base[position].inLockOrder) == address(index) { position += 1 }
             if let channel { body(channel) }
@@ -344,7 +399,7 @@ private let commitSelect: ParkCommit = { goroutine, context in
     // Copied first: from `publish` on the goroutine may run, but until the last channel is unlocked it cannot return and
     // take its frame, where the entries lie, with it. It locks all channels to take its nodes out, except the one that woke
     // it, which could do so only when it was unlocked. Without any channel nothing holds it up, and nothing is left to do.
-    let entries = unsafe context!.assumingMemoryBound(to: SelectEntries.self).pointee
+    let entries = unsafe context!.assumingMemoryBound(to: SelectCore.self).pointee
     let hasChannels = entries.hasChannels
     let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: true)
     if hasChannels { entries.unlockAll() }
@@ -353,6 +408,7 @@ private let commitSelect: ParkCommit = { goroutine, context in
 
 /// A random number for choices that must be fair.
 @usableFromInline
+@_effects(releasenone)
 func selectRandom() -> UInt64 {
     guard let worker = ThreadReference.current?.record.worker else { return apus_random_seed() }
     return worker.nextRandom()

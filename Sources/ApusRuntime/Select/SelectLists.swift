@@ -21,7 +21,6 @@ where First.Output == Second.Output {
 
     @inlinable public var _count: Int { first._count + second._count }
     @inlinable public var _channelCount: Int { first._channelCount + second._channelCount }
-    @inlinable public var _storageBytes: Int { first._storageBytes + second._storageBytes }
 
     @inlinable
     public var _otherwiseIndex: Int? {
@@ -39,9 +38,16 @@ where First.Output == Second.Output {
     func rethrown(_ error: any Error) -> Failure { error as! Failure }
 
     @inlinable
-    public func _prepare(_ entries: inout SelectEntries) {
-        first._prepare(&entries)
-        second._prepare(&entries)
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        first._enter(entries) { entries in second._enter(entries, body) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        first._prepare(entries, position)
+        second._prepare(entries, position + first._count)
     }
 
     @inlinable
@@ -73,9 +79,9 @@ public struct SelectNothing: SelectCases {
     @inlinable public var _count: Int { 0 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public var _storageBytes: Int { 0 }
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) {}
+    @inlinable public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { body(entries) }
+    @inlinable public func _prepare(_ entries: SelectEntries, _ position: Int) {}
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
     @inlinable public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) {}
 }
@@ -96,9 +102,17 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
     @inlinable public var _count: Int { cases?._count ?? 0 }
     @inlinable public var _channelCount: Int { cases?._channelCount ?? 0 }
     @inlinable public var _otherwiseIndex: Int? { cases?._otherwiseIndex }
-    @inlinable public var _storageBytes: Int { cases?._storageBytes ?? 0 }
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { cases!._attempt(index) }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) { cases?._prepare(&entries) }
+
+    @inlinable
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        if let cases { cases._enter(entries, body) } else { body(entries) }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) { cases?._prepare(entries, position) }
 
     @inlinable
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
@@ -118,7 +132,9 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     public typealias Output = First.Output
     public typealias Failure = First.Failure
 
+    /// The condition holds.
     case first(First)
+    /// It does not.
     case second(Second)
 
     @inlinable
@@ -146,14 +162,6 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
-    public var _storageBytes: Int {
-        switch self {
-        case .first(let cases): cases._storageBytes
-        case .second(let cases): cases._storageBytes
-        }
-    }
-
-    @inlinable
     public func _attempt(_ index: Int) -> SelectOutcome? {
         switch self {
         case .first(let cases): cases._attempt(index)
@@ -162,10 +170,20 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
-    public func _prepare(_ entries: inout SelectEntries) {
+    @inline(__always)
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
         switch self {
-        case .first(let cases): cases._prepare(&entries)
-        case .second(let cases): cases._prepare(&entries)
+        case .first(let cases): cases._enter(entries, body)
+        case .second(let cases): cases._enter(entries, body)
+        }
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        switch self {
+        case .first(let cases): cases._prepare(entries, position)
+        case .second(let cases): cases._prepare(entries, position)
         }
     }
 
@@ -202,7 +220,6 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
 
     @inlinable public var _count: Int { cases.reduce(0) { $0 + $1._count } }
     @inlinable public var _channelCount: Int { cases.reduce(0) { $0 + $1._channelCount } }
-    @inlinable public var _storageBytes: Int { cases.reduce(0) { $0 + $1._storageBytes } }
 
     @inlinable
     public var _otherwiseIndex: Int? {
@@ -232,8 +249,22 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
-    public func _prepare(_ entries: inout SelectEntries) {
-        for part in cases { part._prepare(&entries) }
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { enter(0, entries, body) }
+
+    /// Enters the parts from this one on. A call inside a call, since each part's variables live only as long as its call.
+    @inlinable
+    func enter(_ part: Int, _ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        guard part < cases.count else { return body(entries) }
+        cases[part]._enter(entries) { entries in enter(part + 1, entries, body) }
+    }
+
+    @inlinable
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        var position = position
+        for part in cases {
+            part._prepare(entries, position)
+            position += part._count
+        }
     }
 
     @inlinable

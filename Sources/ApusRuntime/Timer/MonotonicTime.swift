@@ -42,6 +42,9 @@ package struct MonotonicTime: Comparable, Sendable {
         return clocks.instant + .nanoseconds(nanoseconds - clocks.time.nanoseconds + PairOfClocks.suspension())
     }
 
+    /// Whether it is over, by the caller's clock.
+    package var hasPassed: Bool { self != .distantFuture && self <= .now }
+
     /// `duration` from now. A negative duration is now, one beyond 292 years is never.
     package static func after(_ duration: Duration) -> MonotonicTime { now + duration }
 
