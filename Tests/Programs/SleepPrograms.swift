@@ -11,6 +11,7 @@ let sleepScenarios = [
     Scenario("sleep-long-and-short", run: sleepLongAndShort),
     Scenario("sleep-wakes-idle-workers", count: 300, run: sleepWakesIdleWorkers),
     Scenario("sleep-extremes", run: sleepExtremes),
+    Scenario("sleep-beside-hogs", count: 3, run: sleepBesideHogs),
     Scenario("manual-clock", count: 20_000, run: manualClock),
     Scenario("manual-clock-moved-once", count: 2000, run: manualClockMovedOnce),
 ]
@@ -92,6 +93,40 @@ private func sleepExtremes(_ run: Run) {
     go { sleep(for: .seconds(Int64.max)) }
     go { sleep(until: .now + .seconds(1 << 40)) }
     runGoroutines(10) { _ in sleep(for: .milliseconds(1)) }
+}
+
+/// Who sleeps wakes up although another runs until then that does not park: on the thread that was in the poller, and on the
+/// one on which the sleeper fell asleep.
+private func sleepBesideHogs(_ run: Run) {
+    let listener = try! TCPListener(host: "127.0.0.1", port: 0)
+    let client = try! TCPConnection(to: listener.localAddress)
+    let server = try! listener.accept()
+    for _ in 0..<run.count {
+        for milliseconds in [1, 5, 15, 25, 60] {
+            let woken = Flag()
+            let hog = go {
+                var buffer = [UInt8](repeating: 0, count: 1)
+                _ = try! server.read(into: &buffer)
+                while !woken.isSet {}
+            }
+            let sleeper = go {
+                sleep(for: .milliseconds(milliseconds))
+                woken.set()
+            }
+            // So that mostly both wait by then. (This is a plain thread.)
+            sleep(for: .microseconds(500))
+            try! client.write([1])
+            sleeper.join()
+            hog.join()
+
+            let wokenToo = Flag()
+            go {
+                go { while !wokenToo.isSet {} }
+                sleep(for: .milliseconds(milliseconds))
+                wokenToo.set()
+            }.join()
+        }
+    }
 }
 
 /// Timers started while others move the clock: nobody wakes early, and nobody is forgotten.

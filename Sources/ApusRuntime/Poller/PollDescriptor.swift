@@ -108,7 +108,7 @@ package struct PollDescriptor: Sendable {
         let isLimited = limit != .distantFuture
         if isLimited {
             unsafe Scheduler.shared.startTimer(
-                &waiter.pointer.pointee.timer, at: limit,
+                &waiter.pointer.pointee.timer, at: limit, parks: true,
                 function: { slot, _ in
                     guard let waiter = unsafe PollSlot.takeWaiter(slot.assumingMemoryBound(to: PollSlot.self))
                     else { return }

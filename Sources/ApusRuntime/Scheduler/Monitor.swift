@@ -68,6 +68,7 @@ extension RecordReference where Record == SchedulerRecord {
             record.monitor.quit.dumpIfRequested()
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
+            wakeForTimersIfNeeded()
             if round % roundsPerTraceWriting == 0 { writeTrace() }
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
             let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
@@ -110,6 +111,15 @@ extension RecordReference where Record == SchedulerRecord {
         } else {
             observedLookCount = count
         }
+    }
+
+    /// Sees to it that somebody is awake for the timers that are due before the monitor has looked again: that nobody waits
+    /// in the poller although there are idle workers happens when its thread has found something to run.
+    func wakeForTimersIfNeeded() {
+        guard idleCount > 0, record.pollUntil.load(ordering: .sequentiallyConsistent) == .min else { return }
+        let earliest = earliestTimer
+        guard earliest != .max, earliest <= MonotonicTime.ofSystem.nanoseconds + 2 * monitorPeriod else { return }
+        wakeWorkerIfNeeded()
     }
 
     private func retryLaunch() {

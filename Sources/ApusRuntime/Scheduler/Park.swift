@@ -117,7 +117,7 @@ extension RecordReference where Record == GoroutineRecord {
     /// Starts the timer that ends the wait which follows, if it is claimable.
     func startDeadline(_ deadline: MonotonicTime) {
         unsafe Scheduler.shared.startTimer(
-            &pointer.pointee.timer, at: deadline,
+            &pointer.pointee.timer, at: deadline, parks: true,
             function: { address, _ in
                 let waiter = unsafe GoroutineReference(address)
                 if waiter.record.wait.expire() { ready(waiter) }

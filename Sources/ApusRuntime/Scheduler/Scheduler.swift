@@ -225,6 +225,10 @@ extension RecordReference where Record == SchedulerRecord {
 
     @inline(never)
     private func wakeWorker() {
+        if let thread = ThreadReference.current, thread.record.holdsBackWakes {
+            thread.record.heldBackWakes += 1
+            return
+        }
         guard
             record.searchingCount.compareExchange(
                 expected: 0, desired: 1, ordering: .sequentiallyConsistent

@@ -128,12 +128,9 @@ extension RecordReference where Record == ThreadRecord {
                 guard waitForWorker() else { return nil }
                 continue
             }
-            if let goroutine = pick(worker) {
+            if let goroutine = pick(worker) ?? search(worker) {
                 if record.isSearching { stopSearching() }
-                return goroutine
-            }
-            if let goroutine = search(worker) {
-                if record.isSearching { stopSearching() }
+                if record.owesPoller { payPoller() }
                 return goroutine
             }
             goIdle(worker)
@@ -158,9 +155,30 @@ extension RecordReference where Record == ThreadRecord {
             worker.record.timers.runExpired()
         }
         if let goroutine = worker.record.queue.pop() { return goroutine }
-        worker.record.timers.runExpired()
-        if let goroutine = worker.record.queue.pop() { return goroutine }
+        if worker.record.timers.mayHaveExpired {
+            runOwnExpiredTimers(worker)
+            if let goroutine = worker.record.queue.pop() { return goroutine }
+        }
         return scheduler.popGlobalBatch(for: worker)
+    }
+
+    /// For a worker that has nothing else to do: of what its timers wake, it runs the first itself, so it need not wake
+    /// anybody for that.
+    @inline(never)
+    private func runOwnExpiredTimers(_ worker: WorkerReference) {
+        record.heldBackWakes = 0
+        record.holdsBackWakes = true
+        worker.record.timers.runExpired()
+        record.holdsBackWakes = false
+        if record.heldBackWakes > 1 { record.scheduler.wakeWorkerIfNeeded() }
+    }
+
+    /// The thread is about to run something. While there are idle workers, one of them shall wait in the poller when a timer
+    /// is due before the monitor looks.
+    @inline(never)
+    private func payPoller() {
+        record.owesPoller = false
+        record.scheduler.wakeForTimersIfNeeded()
     }
 
     // MARK: Searching
@@ -269,6 +287,8 @@ extension RecordReference where Record == ThreadRecord {
     }
 
     private func wait(as role: IdleRole) {
+        // Somebody is in the poller now, or is about to be.
+        record.owesPoller = false
         record.scheduler.threadGoesIdle()
         switch role {
         case .sleeper:
@@ -278,6 +298,7 @@ extension RecordReference where Record == ThreadRecord {
             var woken = GoroutineList()
             record.scheduler.waitInPoller(waking: &woken)
             record.scheduler.acceptAssignedWorker(on: self)
+            record.owesPoller = true
             record.scheduler.distribute(woken, to: record.worker)
         case .surplus:
             // Without a worker: `findRunnable` goes on with `waitForWorker`, which looks once more.

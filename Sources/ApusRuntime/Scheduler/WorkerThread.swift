@@ -28,6 +28,12 @@ struct ThreadRecord: ~Copyable {
     var assignedWorker: WorkerReference?
     /// Whether this thread is counted in `searchingCount`. The thread's own, or its waker's until it is awake.
     var isSearching = false
+    /// Whether nobody may be awake in time for the earliest timer, and this thread has to see to it if it finds something to
+    /// run: it has left the poller, or its goroutine has started a timer and then parked. The thread's own.
+    var owesPoller = false
+    /// Whether wakes are counted instead of done, and how many were. The thread's own.
+    var holdsBackWakes = false
+    var heldBackWakes = 0
     /// What this thread has done so far. Written by the thread itself, read by any; kept when the record passes on.
     let counters = ThreadCounters()
     /// What the goroutine that just left its stack asked for.

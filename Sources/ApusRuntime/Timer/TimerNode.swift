@@ -105,9 +105,11 @@ extension RecordReference where Record == GoroutineRecord {
 
 extension RecordReference where Record == SchedulerRecord {
     /// Starts an idle timer: at `when` by its own clock, `function(context, argument)`, and again after each `period`.
+    ///
+    /// - Parameter parks: Whether the calling goroutine parks next. Then its thread may be the one that wakes up in time.
     func startTimer(
-        _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, period: Int64 = 0, function: TimerFunction,
-        context: UnsafeMutableRawPointer, argument: UInt
+        _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, period: Int64 = 0, parks: Bool = false,
+        function: TimerFunction, context: UnsafeMutableRawPointer, argument: UInt
     ) {
         unsafe node.pointee.function = function
         unsafe node.pointee.context = context
@@ -118,10 +120,12 @@ extension RecordReference where Record == SchedulerRecord {
             if unsafe insert(node, at: when, into: clock.takeUnretainedValue()) { return }
             when = MonotonicTime(nanoseconds: 0)
         }
-        let queue = unsafe ThreadReference.current?.record.worker?.record.timers ?? record.timerQueues[0]
+        let thread = ThreadReference.current
+        let worker = thread?.record.worker
+        let queue = unsafe worker?.record.timers ?? record.timerQueues[0]
         unsafe node.pointee.queue = queue
         if let newEarliest = unsafe queue.insert(node, at: when.nanoseconds) {
-            timerBecameEarliest(newEarliest)
+            timerBecameEarliest(newEarliest, starter: parks && worker != nil ? thread : nil)
         }
     }
 
@@ -176,12 +180,13 @@ extension RecordReference where Record == SchedulerRecord {
         return earliest
     }
 
-    /// Sees to it that somebody is awake in time. The worker that started the timer may be busy until then.
-    fileprivate func timerBecameEarliest(_ when: Int64) {
+    /// Sees to it that somebody is awake in time. The worker that started the timer may be busy until then; unless it is
+    /// `starter`, which looks for something to do next, and otherwise waits in the poller itself.
+    fileprivate func timerBecameEarliest(_ when: Int64, starter: ThreadReference? = nil) {
         let pollUntil = record.pollUntil.load(ordering: .sequentiallyConsistent)
         if pollUntil == .min {
             // Nobody is in the poller: wake an idle worker, if there is one; it will find nothing to do and wait there.
-            wakeWorkerIfNeeded()
+            if let starter { starter.record.owesPoller = true } else { wakeWorkerIfNeeded() }
         } else if when < pollUntil {
             record.poller.wake()
         }

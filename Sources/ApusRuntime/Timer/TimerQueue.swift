@@ -129,12 +129,15 @@ extension RecordReference where Record == TimerQueue {
         withLock { unsafe $0.remove(node) }
     }
 
+    /// Whether it is worth while to look at the clock.
+    @inline(__always)
+    var mayHaveExpired: Bool { record.earliest.load(ordering: .relaxed) != .max }
+
     /// Runs every timer of this queue whose time has come. True when there was one.
     @inline(__always)
     @discardableResult
     func runExpired() -> Bool {
-        guard record.earliest.load(ordering: .relaxed) != .max else { return false }
-        return runExpiredSlowly()
+        mayHaveExpired && runExpiredSlowly()
     }
 
     @inline(never)

@@ -22,6 +22,11 @@ struct SleepTests {
         try expectScenario("sleep-extremes", workers: workers)
     }
 
+    @Test("Sleepers wake up beside goroutines that do not park", arguments: workerCounts)
+    func besideHogs(workers: Int) throws {
+        try expectScenario("sleep-beside-hogs", workers: workers)
+    }
+
     @Test("Timers wake workers that are idle", arguments: workerCounts, ["", "migrate=1"])
     func idleWorkers(workers: Int, debug: String) throws {
         try expectScenario("sleep-wakes-idle-workers", workers: workers, debug: debug)
