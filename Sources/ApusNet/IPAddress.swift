@@ -14,7 +14,7 @@ internal import CApus
 /// let address = IPAddress("2001:db8:0:0:0:0:0:1")!
 /// print(address)                      // 2001:db8::1
 /// print(address.isIPv6)               // true
-/// print(IPAddress("192.0.2.300"))     // nil
+/// print(IPAddress("192.0.2.300") == nil)  // true
 /// ```
 public struct IPAddress: Hashable, Sendable {
     // The address in the machine's byte order: IPv4 is the low 32 bits of `low`, and then `high` and `zone` are 0.

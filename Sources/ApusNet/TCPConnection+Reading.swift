@@ -47,7 +47,7 @@ extension TCPConnection {
         }
     }
 
-    /// Reads what has come, waiting for at least one byte, but no longer than given. See ``read(into:)``.
+    /// Reads what has come, waiting for at least one byte, but no longer than given. See ``read(into:)-([UInt8])``.
     ///
     /// - Parameters:
     ///   - buffer: Where the bytes go.
@@ -93,7 +93,7 @@ extension TCPConnection {
 
     /// Fills a buffer.
     ///
-    /// Waits as ``read(into:timeout:deadline:)`` does, as often as it takes.
+    /// Waits as ``read(into:timeout:deadline:)-([UInt8],_,_)`` does, as often as it takes.
     ///
     /// - Throws: ``NetError``; ``NetError/Code/endOfStream`` when the stream ends before the buffer is full, with the
     ///   number of bytes that had come in ``NetError/bytesTransferred``.
@@ -128,9 +128,9 @@ extension TCPConnection {
     /// Waits until a read will return something, without reading it: bytes, or the end of the stream.
     ///
     /// For servers with many idle connections, which so need no buffer while nothing comes. Waits and wakes as
-    /// ``read(into:timeout:deadline:)`` does. What has come stays for the next read, which then need not wait. With
-    /// several readers another one may be faster, and in rare cases this returns although nothing is there; the read
-    /// waits then.
+    /// ``read(into:timeout:deadline:)-([UInt8],_,_)`` does. What has come stays for the next read, which then need not
+    /// wait. With several readers another one may be faster, and in rare cases this returns although nothing is there;
+    /// the read waits then.
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/read``, as a read would.
     public func waitReadable() throws(NetError) {

@@ -62,7 +62,7 @@ extension TCPConnection {
 
     // MARK: With a limit in time
 
-    /// Writes all of the bytes, but takes no longer than given. See ``write(_:)``.
+    /// Writes all of the bytes, but takes no longer than given. See ``write(_:)-(Collection<UInt8>)``.
     ///
     /// - Parameters:
     ///   - bytes: What to write.
@@ -125,8 +125,8 @@ extension TCPConnection {
 
     /// Writes several buffers one after the other, as if they were one, without joining them in memory first.
     ///
-    /// Waits, wakes and throws as ``write(_:timeout:deadline:)`` does. Up to 64 buffers are sent from where they are;
-    /// more are joined first. Without that limit: ``write(vectored:timeout:deadline:)-(Span<UnsafeRawBufferPointer>,_,_)``.
+    /// Waits, wakes and throws as ``write(_:timeout:deadline:)-(Collection<UInt8>,_,_)`` does. Up to 64 buffers are sent
+    /// from where they are; more are joined first. Without that limit: ``write(vectored:timeout:deadline:)-(Span<UnsafeRawBufferPointer>,_,_)``.
     public func write(
         vectored buffers: [some Collection<UInt8>], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
@@ -142,8 +142,8 @@ extension TCPConnection {
 
     /// Writes several buffers, which the caller keeps valid until it returns, one after the other, as if they were one.
     ///
-    /// Waits, wakes and throws as ``write(_:timeout:deadline:)`` does. Any number of buffers is taken; up to 64 allocate
-    /// nothing.
+    /// Waits, wakes and throws as ``write(_:timeout:deadline:)-(Collection<UInt8>,_,_)`` does. Any number of buffers is
+    /// taken; up to 64 allocate nothing.
     @unsafe
     public func write(
         vectored buffers: Span<UnsafeRawBufferPointer>, timeout: Duration? = nil,

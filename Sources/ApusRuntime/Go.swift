@@ -147,7 +147,10 @@ private func spawn(
         goroutine.prepare(body: body, id: id, birthplace: birthplace, name: name, scope: scope)
         worker.pushNext(goroutine)
         thread.record.scheduler.wakeWorkerIfNeeded()
-        return Goroutine(goroutine, id: id)
+        let started = Goroutine(goroutine, id: id)
+        if apus_has_manual_clocks() { Simulation.current?.noteStarted(started) }
+        schedulingPoint()
+        return started
     }
     let scheduler = thread.record.scheduler
     let id = scheduler.takeIdentifiers(count: 1)

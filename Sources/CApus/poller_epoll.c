@@ -63,12 +63,22 @@ int apus_poller_wake(int poller, int waker) {
     }
 }
 
+/// The kernel ends a wait late by a thousandth of its length, and up to a tenth of a second, to save wake-ups
+/// (select_estimate_accuracy). So we ask for as much less: then that end is the time that was meant. If the wait should end
+/// before it, the caller waits again.
+static int64_t without_slack(int64_t nanoseconds) {
+    const int64_t largest = 100000000;
+    int64_t slack = nanoseconds / 1001;
+    return nanoseconds - (slack < largest ? slack : largest);
+}
+
 /// Nanosecond timeouts need epoll_pwait2 (Linux 5.11). Older kernels get milliseconds, rounded up.
 static int wait_for_events(int poller, struct epoll_event *events, int capacity, int64_t nanoseconds) {
     static atomic_bool without_nanoseconds;
 #if defined(SYS_epoll_pwait2)
     if (nanoseconds > 0 && !atomic_load_explicit(&without_nanoseconds, memory_order_relaxed)) {
-        struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+        int64_t asked = without_slack(nanoseconds);
+        struct timespec limit = {.tv_sec = asked / 1000000000, .tv_nsec = asked % 1000000000};
         long count = syscall(SYS_epoll_pwait2, poller, events, capacity, &limit, NULL, 0);
         if (count >= 0 || errno != ENOSYS) {
             return (int)count;

@@ -7,7 +7,9 @@ import ApusRuntime
 import CApus
 import struct Synchronization.Atomic
 
-let syncScenarios = [
+let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios
+
+private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
     Scenario("mutex-starvation", count: 20, run: mutexStarvation),
     Scenario("mutex-fairness", count: 20, run: mutexFairness),

@@ -47,6 +47,7 @@ extension Goroutine {
     /// `join`, `Mutex.withLock` and `WaitGroup.wait` are not ended. Returns at once; may be called more than once, by anyone,
     /// also after the goroutine has ended.
     public func cancel() {
+        schedulingPoint()
         reference.cancel(id: id)
     }
 
@@ -129,7 +130,10 @@ extension RecordReference where Record == GoroutineRecord {
 /// up in any case.
 ///
 /// ```swift
-/// defer { withCancellationShield { try? connection.write(farewell, timeout: .seconds(1)) } }
+/// func serve(_ connection: TCPConnection) throws {
+///     defer { withCancellationShield { try? connection.write(farewell, timeout: .seconds(1)) } }
+///     try connection.write(request)
+/// }
 /// ```
 ///
 /// A `withTimeout` inside counts. When the function returns, what is around counts again.

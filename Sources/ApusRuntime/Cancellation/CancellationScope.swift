@@ -56,6 +56,7 @@ final class CancellationScope: @unchecked Sendable {
 
     /// Makes a scope the innermost one of the calling goroutine or thread. It is to be left on every path.
     static func enter(isShield: Bool = false) -> CancellationScope {
+        schedulingPoint()
         let waiter = GoroutineReference.currentParkable()
         let enclosing = unsafe waiter.record.scope?.takeUnretainedValue()
         let scope = CancellationScope(parent: isShield ? nil : enclosing, enclosing: enclosing, isShield: isShield)
@@ -74,6 +75,7 @@ final class CancellationScope: @unchecked Sendable {
 
     /// Makes the scope around it the innermost one again.
     func leave() {
+        schedulingPoint()
         let waiter = goroutine!
         precondition(
             unsafe waiter.record.scope?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),

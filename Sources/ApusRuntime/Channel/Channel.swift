@@ -21,9 +21,6 @@
 public final class Channel<Element: ~Copyable>: Sendable {
     @usableFromInline
     let reference: ChannelReference
-    /// What sends to this channel, if it is a timer's: a TimerSource, which the channel keeps.
-    @usableFromInline
-    nonisolated(unsafe) let companion: AnyObject?
 
     /// Creates an open channel.
     ///
@@ -33,20 +30,15 @@ public final class Channel<Element: ~Copyable>: Sendable {
         precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
         reference = ChannelReference(
             capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
-        unsafe companion = nil
     }
 
-    /// A timer's channel, which keeps the timer.
-    init(timer: TimerSource) {
-        reference = ChannelReference(
-            capacity: 1, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
-        unsafe companion = timer
+    /// A timer's channel.
+    init(reference: ChannelReference) {
+        self.reference = reference
     }
-
-    var timerSource: TimerSource? { unsafe companion.map { unsafe unsafeDowncast($0, to: TimerSource.self) } }
 
     deinit {
-        timerSource?.stop()
+        reference.stopTimer()
         while let element = unsafe reference.takeLeftover() {
             unsafe element.assumingMemoryBound(to: Element.self).deinitialize(count: 1)
         }
@@ -238,6 +230,7 @@ extension Channel: Sequence, IteratorProtocol where Element: Copyable {
 
 /// What `send` throws on a closed channel.
 public struct ChannelClosed: Error, Hashable, CustomStringConvertible {
+    /// For layers above that report in these terms.
     @inlinable
     public init() {}
 

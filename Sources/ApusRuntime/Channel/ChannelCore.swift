@@ -36,15 +36,20 @@ struct ChannelCore: ~Copyable {
     /// Bytes from one element to the next.
     let stride: Int
     let ring: UnsafeMutableRawPointer
+    /// What sends to this channel, if it is a timer's.
+    let timer: UnsafeMutablePointer<TimerSource>?
 
     /// For `select`, which takes the locks of several channels in the order of their addresses.
     static func lock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.lock() }
     static func unlock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.unlock() }
 
-    init(capacity: Int, stride: Int, ring: UnsafeMutableRawPointer) {
+    init(
+        capacity: Int, stride: Int, ring: UnsafeMutableRawPointer, timer: UnsafeMutablePointer<TimerSource>? = nil
+    ) {
         self.capacity = capacity
         self.stride = stride
         unsafe self.ring = ring
+        unsafe self.timer = timer
     }
 }
 
@@ -93,17 +98,36 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     init(capacity: Int, stride: Int, alignment: Int) {
-        let ring = UnsafeMutableRawPointer.allocate(byteCount: max(capacity * stride, 1), alignment: max(alignment, 16))
-        unsafe core = .allocate(capacity: 1)
-        unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: ring))
+        let ringOffset = MemoryLayout<ChannelCore>.size.roundedUp(to: alignment)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: ringOffset + capacity * stride, alignment: max(alignment, 16))
+        unsafe core = block.bindMemory(to: ChannelCore.self, capacity: 1)
+        unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: block + ringOffset))
+    }
+
+    /// A channel for a timer, whose source lies behind the ring; the caller initialises it.
+    init(timersCapacity capacity: Int, stride: Int) {
+        let ringOffset = MemoryLayout<ChannelCore>.size.roundedUp(to: 16)
+        let timerOffset = ringOffset + (capacity * stride).roundedUp(to: 16)
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: timerOffset + MemoryLayout<TimerSource>.size, alignment: 16)
+        unsafe core = block.bindMemory(to: ChannelCore.self, capacity: 1)
+        let timer = unsafe (block + timerOffset).bindMemory(to: TimerSource.self, capacity: 1)
+        unsafe core.initialize(
+            to: ChannelCore(capacity: capacity, stride: stride, ring: block + ringOffset, timer: timer))
+    }
+
+    /// To be called before the elements are destroyed: nothing is sent afterwards.
+    func stopTimer() {
+        if let timer = unsafe core.pointee.timer { unsafe timer.end() }
     }
 
     /// Frees the memory. The owner has destroyed the elements.
     @usableFromInline
     func free() {
-        unsafe core.pointee.ring.deallocate()
+        unsafe core.pointee.timer?.deinitialize(count: 1)
         unsafe core.deinitialize(count: 1)
-        unsafe core.deallocate()
+        unsafe UnsafeMutableRawPointer(core).deallocate()
     }
 
     @usableFromInline
@@ -127,6 +151,7 @@ struct ChannelReference: @unchecked Sendable {
     @usableFromInline
     @_effects(releasenone)
     func beginSend() -> SendStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideSend()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -215,6 +240,7 @@ struct ChannelReference: @unchecked Sendable {
     @usableFromInline
     @_effects(releasenone)
     func beginReceive() -> ReceiveStep {
+        schedulingPoint()
         unsafe core.pointee.lock.lock()
         let step = decideReceive()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
@@ -274,6 +300,7 @@ struct ChannelReference: @unchecked Sendable {
 
     @usableFromInline
     func close() {
+        schedulingPoint()
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
         unsafe core.pointee.isClosed = true
@@ -292,4 +319,9 @@ struct ChannelReference: @unchecked Sendable {
         unsafe core.pointee.count -= 1
         return unsafe oldest
     }
+}
+
+extension Int {
+    /// The next multiple of a power of two.
+    fileprivate func roundedUp(to alignment: Int) -> Int { (self + alignment - 1) & ~(alignment - 1) }
 }

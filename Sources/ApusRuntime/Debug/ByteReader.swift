@@ -98,9 +98,13 @@ struct ByteReader {
     /// The text up to the next zero byte, which is skipped.
     mutating func readText() -> String {
         let start = position
-        while !isBroken, readByte() != 0 {}
+        skipText()
         guard !isBroken else { return "" }
         return String(decoding: bytes[start..<position - 1], as: UTF8.self)
+    }
+
+    mutating func skipText() {
+        while !isBroken, readByte() != 0 {}
     }
 
     /// The text at an offset from the beginning of all bytes; empty when there is none.

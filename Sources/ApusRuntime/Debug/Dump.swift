@@ -112,7 +112,7 @@ package struct Dump {
         var shownFrames: [Frame] = []
         for group in described {
             let kind = group.sighting.kind
-            let frames = Self.visible(kind.stack.map(symbols.frame))
+            let frames = Self.visible(kind.stack.flatMap(symbols.frames))
             shownFrames += frames
             text += "\n"
             text += Self.title(of: group)
@@ -123,7 +123,7 @@ package struct Dump {
         let others = groups.dropFirst(Self.groupLimit)
         if !others.isEmpty {
             let count = others.reduce(0) { $0 + $1.count }
-            text += "\nand \(Self.count(count, "goroutine")) more in \(Self.count(others.count, "smaller group"))\n"
+            text += "\nand \(Self.count(count, "goroutine")) more in \(Self.count(others.count, "other group"))\n"
         }
         let remarks = symbols.remarks(on: shownFrames)
         if !remarks.isEmpty { text += "\n" }
@@ -157,10 +157,18 @@ package struct Dump {
     static func visible(_ frames: [Frame]) -> [Frame] {
         var frames = frames[...]
         if let main = frames.firstIndex(where: \.isMain) { frames = frames[...main] }
-        while let last = frames.last, last.isOurs || last.isThunk || last.isNamelessInCLibrary { frames.removeLast() }
+        // Where the goroutine was started, unless it does nothing but that.
+        let inner = frames.lastIndex { !$0.isOurs && !$0.isStandardLibrary && !$0.isThunk && !$0.isNamelessInCLibrary }
+        if let inner { frames = frames[...inner] }
+        while let last = frames.last, last.startsGoroutines { frames.removeLast() }
         let outside = frames.firstIndex { !$0.isOurs && !$0.isStandardLibrary } ?? frames.endIndex
         if let called = frames[..<outside].lastIndex(where: \.isOurs) { frames = frames[called...] }
-        return frames.filter { !$0.isThunk }
+        var previous: String?
+        return frames.filter { frame in
+            defer { previous = frame.function }
+            let isSameAgain = frame.function != nil && frame.function == previous
+            return !frame.isThunk && !(isSameAgain && (frame.isForwarder || frame.path == nil))
+        }
     }
 
     private static func workingDirectory() -> String {

@@ -19,9 +19,20 @@ import Synchronization
 let defaultSampleInterval: UInt32 = 128
 
 extension RecordReference where Record == WorkerRecord {
-    /// What a push that was not passed by has to do. True when the goroutine shall go to the global queue.
+    /// What a push that was not passed by has to do. True when it has put the goroutine elsewhere.
     @inline(never)
     func attend(to goroutine: GoroutineReference) -> Bool {
+        if let simulation = unsafe record.simulation {
+            record.pushesUntilAttention = 1
+            unsafe simulation.takeUnretainedValue().place(goroutine)
+            return true
+        }
+        let goesElsewhere = note(goroutine)
+        if goesElsewhere { Scheduler.shared.pushGlobal(goroutine) }
+        return goesElsewhere
+    }
+
+    private func note(_ goroutine: GoroutineReference) -> Bool {
         if record.isTraced {
             _ = ThreadReference.current!.traceRunnable(goroutine)
             record.pushesUntilAttention = 1

@@ -21,19 +21,30 @@ struct LineTable {
         let line: Int
     }
 
+    /// What the program at an offset calls a file.
+    func path(ofFile number: UInt64, program offset: UInt64) -> String? {
+        var reader = ByteReader(lines, at: Int(clamping: offset))
+        return nextProgram(&reader)?.path(ofFile: number)
+    }
+
+    /// Reads a program's header and moves on behind the program; the reader is broken where there is none.
+    private func nextProgram(_ reader: inout ByteReader) -> LineProgram? {
+        var length = reader.readNumber(bytes: 4)
+        let is64Bit = length == 0xffff_ffff
+        if is64Bit { length = reader.readUInt64() }
+        let bytes = Int(clamping: length)
+        defer { reader.skip(bytes) }
+        return LineProgram(
+            reader.part(bytes: bytes), offsetBytes: is64Bit ? 8 : 4, lineTexts: lineTexts, texts: texts)
+    }
+
     /// The place of each address, as far as the table tells. `addresses` are the file's own, in order.
     func places(of addresses: [UInt64]) -> [UInt64: Place] {
         var found: [UInt64: Place] = [:]
         var reader = ByteReader(lines)
         while !reader.isAtEnd, !reader.isBroken {
-            var length = reader.readNumber(bytes: 4)
-            let is64Bit = length == 0xffff_ffff
-            if is64Bit { length = reader.readUInt64() }
-            guard let bytes = Int(exactly: length) else { break }
-            var program = LineProgram(
-                reader.part(bytes: bytes), offsetBytes: is64Bit ? 8 : 4, lineTexts: lineTexts, texts: texts)
+            var program = nextProgram(&reader)
             program?.run(addresses: addresses, lowestAddress: lowestAddress, found: &found)
-            reader.skip(bytes)
         }
         return found
     }
@@ -145,7 +156,7 @@ private struct LineProgram {
         return ("", 0)
     }
 
-    private func path(ofFile number: UInt64) -> String? {
+    func path(ofFile number: UInt64) -> String? {
         guard number < UInt64(files.count) else { return nil }
         let file = files[Int(number)]
         if file.name.hasPrefix("/") || !directories.indices.contains(file.directory) { return file.name }

@@ -24,13 +24,21 @@ public enum Runtime {
 extension Runtime {
     /// A snapshot of the runtime's numbers. What counts up, counts since the runtime's first use.
     public struct Metrics: Sendable {
+        /// How many there are, and what they do.
         public internal(set) var goroutines = Goroutines()
+        /// How many may run at a time, and whether they have work.
         public internal(set) var workers = Workers()
+        /// The runtime's own threads.
         public internal(set) var threads = Threads()
+        /// How work spreads over the workers.
         public internal(set) var steals = Steals()
+        /// Waiting for sockets.
         public internal(set) var poller = Poller()
+        /// Waiting for the time.
         public internal(set) var timers = Timers()
+        /// Memory for goroutines.
         public internal(set) var stacks = Stacks()
+        /// Goroutines in `blocking { }`.
         public internal(set) var blockingCalls = BlockingCalls()
 
         /// How long goroutines waited from being runnable to running: for a worker, that is, and not for what they wanted.
@@ -39,6 +47,7 @@ extension Runtime {
         /// the timed ones: compare them with each other, not with `goroutines`.
         public internal(set) var runQueueLatency = LatencyDistribution()
 
+        /// How many goroutines there are, and what they do.
         public struct Goroutines: Sendable {
             /// Goroutines that were started and have not ended.
             public internal(set) var alive = 0
@@ -73,6 +82,7 @@ extension Runtime {
 
         /// The runtime's own threads, without the monitor's.
         public struct Threads: Sendable {
+            /// Threads that there are at this moment.
             public internal(set) var total = 0
             /// Of these: asleep, for want of a worker.
             public internal(set) var spare = 0
@@ -90,6 +100,7 @@ extension Runtime {
             public internal(set) var goroutines = 0
         }
 
+        /// Sockets are waited for in one place, the poller.
         public struct Poller: Sendable {
             /// Sockets and other descriptors that the poller watches.
             public internal(set) var descriptors = 0
@@ -99,11 +110,13 @@ extension Runtime {
             public internal(set) var events = 0
         }
 
+        /// Who waits for the time.
         public struct Timers: Sendable {
             /// Timers that have not fired yet: sleeping goroutines and waits with a limit.
             public internal(set) var pending = 0
         }
 
+        /// Stacks are kept for the next goroutines when theirs have ended.
         public struct Stacks: Sendable {
             /// Stacks of goroutines that are alive.
             public internal(set) var inUse = 0
@@ -117,6 +130,7 @@ extension Runtime {
             public internal(set) var largePooled = 0
         }
 
+        /// Calls that keep their thread.
         public struct BlockingCalls: Sendable {
             /// Goroutines inside `blocking { }`.
             public internal(set) var underWay = 0
@@ -132,8 +146,11 @@ extension Runtime {
         /// A range of times, from `lowerBound` to just below `upperBound`, and how many there were in it. The last bucket,
         /// from nine minutes on, has no upper bound.
         public struct Bucket: Sendable {
+            /// The shortest time of the range.
             public let lowerBound: Duration
+            /// The shortest time that is beyond it; nil for the last bucket.
             public let upperBound: Duration?
+            /// How many times were in it.
             public let count: Int
         }
 

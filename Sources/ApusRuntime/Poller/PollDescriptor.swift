@@ -99,6 +99,10 @@ package struct PollDescriptor: Sendable {
         waiter.record.wokenByEvent = false
         // Releasing, before the commit's exchange: who interrupts after that exchange finds the slot.
         waiter.record.pollSlot.store(UInt(bitPattern: slot), ordering: .releasing)
+        if waiter.record.kind == .simulated {
+            fail(
+                "a socket is waited for inside withSimulation, which has no network; test that part with a ManualClock")
+        }
         // Without this, a program that accepts on its main thread before its first goroutine waits for ever.
         if waiter.record.kind == .thread { Scheduler.shared.startFirstThreadIfNeeded() }
         let isLimited = limit != .distantFuture

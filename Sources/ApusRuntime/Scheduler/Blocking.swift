@@ -12,7 +12,9 @@ import Synchronization
 /// the goroutine takes a free worker, or waits its turn for one. Costs about a microsecond when others have work to do.
 ///
 /// ```swift
-/// let text = blocking { try? String(contentsOfFile: path, encoding: .utf8) }
+/// import Foundation
+///
+/// let text = blocking { try? String(contentsOfFile: "notes.txt", encoding: .utf8) }
 /// ```
 ///
 /// Inside, the goroutine stays on its thread: what blocks in Apus (a channel, a lock) blocks the thread there. Cancelling
@@ -22,7 +24,10 @@ import Synchronization
 /// A blocking call that was not wrapped is noticed after 10 to 20 ms, and the worker's queue is then taken over by
 /// another; wrapping tells at once.
 public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
-    guard let thread = ThreadReference.current, let worker = thread.record.worker else { return try body() }
+    guard let thread = ThreadReference.current, let worker = thread.record.worker,
+        // A simulation has no other thread.
+        unsafe worker.record.simulation == nil
+    else { return try body() }
     let goroutine = thread.running!
     goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
     goroutine.record.waitNote.begin(.blockingCall)

@@ -117,7 +117,8 @@ package struct GoroutineRecord: ~Copyable {
     /// The slot of the descriptor for which the goroutine waits, or is about to; zero for none. Written by itself, read
     /// by whoever cancels it.
     let pollSlot = Atomic<UInt>(0)
-    let kind: Kind
+    /// Changed from `goroutine` to `simulated` and back at its start and end, by itself or its spawner.
+    var kind: Kind
     /// What the goroutine waits for, for people to read.
     let waitNote = WaitNote()
     /// Where a backtrace begins whose stack is not switched away: of a thread that waits, of a goroutine in `blocking { }`.
@@ -129,7 +130,7 @@ package struct GoroutineRecord: ~Copyable {
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
     var timer = unsafe TimerNode(clock: nil)
 
-    enum Kind: UInt8 { case goroutine, thread }
+    enum Kind: UInt8 { case goroutine, thread, simulated }
 
     init(kind: Kind) {
         unsafe self.context = apus_context()

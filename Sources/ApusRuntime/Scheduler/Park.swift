@@ -38,7 +38,7 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
-    guard waiter.record.kind == .goroutine else {
+    guard waiter.record.kind != .thread else {
         return unsafe parkThread(waiter, reason: reason, commit: commit, context: context)
     }
     waiter.record.waitNote.begin(reason)
@@ -165,7 +165,11 @@ func ready(_ waiter: GoroutineReference) {
 
 @inline(never)
 private func readyElsewhere(_ waiter: GoroutineReference) {
-    guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
+    switch waiter.record.kind {
+    case .thread: return waiter.record.signal.give()
+    case .simulated: return Simulation.ready(waiter)
+    case .goroutine: break
+    }
     waiter.record.waitNote.end()
     let thread = ThreadReference.currentOrAttached()
     thread.record.counters.wakeUps.add()

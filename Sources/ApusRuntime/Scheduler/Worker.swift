@@ -11,6 +11,7 @@ import Synchronization
 
 typealias WorkerReference = RecordReference<WorkerRecord>
 
+@safe
 struct WorkerRecord: ~Copyable {
     let index: Int
     /// Owner's side: the thread that holds the worker. Thieves' side: anyone.
@@ -41,6 +42,8 @@ struct WorkerRecord: ~Copyable {
     /// Whether every push is recorded in a trace.
     let isTraced: Bool
     var pushesUntilSample: UInt32 = 1
+    /// The simulation whose goroutines this worker runs; nil for the scheduler's workers.
+    var simulation: Unmanaged<Simulation>?
     /// Countdown to the next goroutine that is sent to the global queue; only where tests ask for migrations.
     let migrationInterval: UInt32
     var migrationCountdown: UInt32 = 0
@@ -63,7 +66,7 @@ extension RecordReference where Record == WorkerRecord {
     /// Makes a goroutine the next to run here.
     @inline(__always)
     func pushNext(_ goroutine: GoroutineReference) {
-        if countDown(), attend(to: goroutine) { return Scheduler.shared.pushGlobal(goroutine) }
+        if countDown(), attend(to: goroutine) { return }
         var overflow = GoroutineList()
         record.queue.pushNext(goroutine, overflow: &overflow)
         if !overflow.isEmpty { Scheduler.shared.pushGlobal(overflow) }
@@ -72,7 +75,7 @@ extension RecordReference where Record == WorkerRecord {
     /// Makes a goroutine the last to run here.
     @inline(__always)
     func pushBack(_ goroutine: GoroutineReference) {
-        if countDown(), attend(to: goroutine) { return Scheduler.shared.pushGlobal(goroutine) }
+        if countDown(), attend(to: goroutine) { return }
         var overflow = GoroutineList()
         record.queue.pushBack(goroutine, overflow: &overflow)
         if !overflow.isEmpty { Scheduler.shared.pushGlobal(overflow) }

@@ -140,7 +140,7 @@ extension RecordReference where Record == ThreadRecord {
 
     /// Runs a goroutine until it parks, yields or ends.
     @inline(__always)
-    private func execute(_ goroutine: GoroutineReference) {
+    func execute(_ goroutine: GoroutineReference) {
         if goroutine.record.runnableSince != 0 { record.worker!.noteRuns(goroutine) }
         while true {
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)

@@ -148,15 +148,19 @@ struct SelectOrder {
 /// Collects the cases of a `select`.
 @resultBuilder
 public enum SelectBuilder {
+    /// One case.
     @inlinable
     public static func buildExpression<Cases: SelectCases>(_ cases: Cases) -> Cases { cases }
 
+    /// No case at all.
     @inlinable
     public static func buildBlock() -> SelectNothing { SelectNothing() }
 
+    /// The first of several cases.
     @inlinable
     public static func buildPartialBlock<Cases: SelectCases>(first: Cases) -> Cases { first }
 
+    /// One case after others. None of the handlers throws.
     @inlinable
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
         accumulated: First, next: Second
@@ -165,6 +169,7 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// One case after others. Some of the handlers throw.
     @inlinable
     @_disfavoredOverload
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
@@ -173,23 +178,27 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// Cases under an `if`.
     @inlinable
     public static func buildOptional<Cases: SelectCases>(_ cases: Cases?) -> SelectOptional<Cases> {
         SelectOptional(cases)
     }
 
+    /// Cases under an `if` with an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         first: First
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .first(first) }
 
+    /// Cases under an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         second: Second
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .second(second) }
 
+    /// Cases made in a loop.
     @inlinable
     public static func buildArray<Cases: SelectCases>(_ cases: [Cases]) -> SelectArray<Cases> { SelectArray(cases) }
 }

@@ -216,6 +216,7 @@ private struct SelectCore {
     func choose() -> SelectChoice? {
         sortByAddress()
         while true {
+            schedulingPoint()
             shuffle()
             lockAll()
             if let choice = findReady() { return choice }

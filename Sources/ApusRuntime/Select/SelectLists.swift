@@ -132,7 +132,9 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     public typealias Output = First.Output
     public typealias Failure = First.Failure
 
+    /// The condition holds.
     case first(First)
+    /// It does not.
     case second(Second)
 
     @inlinable

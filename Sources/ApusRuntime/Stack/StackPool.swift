@@ -112,6 +112,11 @@ enum StackPool {
         }
     }
 
+    /// Takes back all that a worker keeps.
+    static func takeBack(_ worker: WorkerReference) {
+        while let goroutine = worker.record.stacks.take() { putShared(goroutine) }
+    }
+
     @inline(never)
     private static func putShared(_ goroutine: GoroutineReference) {
         unsafe state.pointee.lock.lock()

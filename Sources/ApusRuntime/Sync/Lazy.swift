@@ -3,10 +3,12 @@
 /// A value that is computed when it is first asked for, once, whoever asks; the others wait until it is there.
 ///
 /// ```swift
-/// let certificates = Lazy { try loadCertificates() }
+/// let greeting = Lazy { "I am \(hostName())\r\n" }
+/// let configuration = Lazy { try readConfiguration() }
 ///
 /// func greet(_ connection: TCPConnection) throws {
-///     try connection.write(try certificates.value.first)
+///     guard try configuration.get().greets else { return }
+///     try connection.write(greeting.value.utf8)
 /// }
 /// ```
 ///
@@ -35,20 +37,23 @@ public final class Lazy<Value: Sendable, Failure: Error>: Sendable {
     /// function that computes it would wait for ever: that stops the program.
     ///
     /// - Throws: The error that computing it has thrown.
-    public var value: Value {
-        get throws(Failure) {
-            once.run {
-                do throws(Failure) {
-                    unsafe result = .success(try compute!())
-                } catch {
-                    unsafe result = .failure(error)
-                }
-                unsafe compute = nil
+    public func get() throws(Failure) -> Value {
+        once.run {
+            do throws(Failure) {
+                unsafe result = .success(try compute!())
+            } catch {
+                unsafe result = .failure(error)
             }
-            return try unsafe result!.get()
+            unsafe compute = nil
         }
+        return try unsafe result!.get()
     }
 
     /// Whether the value, or the error, is there already.
     public var isComputed: Bool { once.isDone }
+}
+
+extension Lazy where Failure == Never {
+    /// The value, computed now if it never was. See `get()`.
+    public var value: Value { self.get() }
 }

@@ -50,6 +50,7 @@ struct MutexCore: ~Copyable {
     @inlinable
     @inline(__always)
     static func lock(_ core: UnsafeMutablePointer<MutexCore>) {
+        schedulingPoint()
         guard
             unsafe core.pointee.word.compareExchange(expected: 0, desired: locked, ordering: .acquiring).exchanged
         else { return unsafe lockSlowly(core) }
@@ -88,6 +89,7 @@ struct MutexCore: ~Copyable {
     /// on another processor, and there must be nothing else to do here. Go's rule (runtime/proc.go, canSpin).
     private static var mayWaitAwake: Bool {
         let scheduler = Scheduler.shared
+        if Simulation.current != nil { return false }
         guard let worker = ThreadReference.current?.record.worker else {
             return scheduler.record.configuration.processors > 1
         }
@@ -139,7 +141,8 @@ struct MutexCore: ~Copyable {
         _ core: UnsafeMutablePointer<MutexCore>, isWoken: Bool, waitsSince: inout Int64?
     ) -> Bool? {
         let waiter = GoroutineReference.currentParkable()
-        let now = MonotonicTime.ofSystem.nanoseconds
+        // By the caller's clock: in a simulation, chance must not decide.
+        let now = MonotonicTime.now.nanoseconds
         let isImpatient = waitsSince.map { now - $0 > patience } ?? false
         unsafe core.pointee.lock.lock()
         // Announce the wait while the mutex is held: from here on unlocking takes `lock`, so it finds the node.
@@ -177,7 +180,7 @@ struct MutexCore: ~Copyable {
     }
 
     private static func leaveStarvation(_ core: UnsafeMutablePointer<MutexCore>, waitsSince: Int64) {
-        let wasQuick = MonotonicTime.ofSystem.nanoseconds - waitsSince < patience
+        let wasQuick = MonotonicTime.now.nanoseconds - waitsSince < patience
         unsafe core.pointee.lock.lock()
         if unsafe wasQuick || core.pointee.waiters.isEmpty {
             unsafe core.pointee.word.bitwiseAnd(~starving, ordering: .relaxed)

@@ -87,7 +87,7 @@ public final class Once: Sendable {
             if original == Self.done { return false }
             // Only the caller itself can have stored it.
             if runner.load(ordering: .relaxed) == caller.bits {
-                fail("Once.run is called inside its own function and would wait for ever; call it outside")
+                fail("what runs once asks for itself inside its function and would wait for ever; ask from outside")
             }
             waiters.wait(unless: { state.load(ordering: .acquiring) != Self.running }, reason: .once)
         }

@@ -16,7 +16,7 @@ import Synchronization
 /// ```swift
 /// let group = WaitGroup()
 /// for url in urls {
-///     group.go { fetch(url) }
+///     group.go { _ = try? fetch(url) }
 /// }
 /// group.wait()
 /// ```
@@ -67,6 +67,7 @@ public final class WaitGroup: Sendable {
     ///
     /// - Parameter amount: May be negative, like so many calls of `done`. A count below zero stops the program.
     public func add(_ amount: Int = 1) {
+        schedulingPoint()
         if amount.magnitude > UInt(Self.limit) { fail("WaitGroup.add takes a number between -2^48 and 2^48") }
         // Acquiring and releasing: what was done before any `done` is seen by those whom the last one wakes.
         let word = unsafe core.pointee.word.wrappingAdd(amount &* 2, ordering: .acquiringAndReleasing).newValue
@@ -96,6 +97,7 @@ public final class WaitGroup: Sendable {
     ///
     /// Returns at once when it is zero already. Any number of callers may wait.
     public func wait() {
+        schedulingPoint()
         guard unsafe core.pointee.word.load(ordering: .acquiring) > Self.waiting else { return }
         let waiter = GoroutineReference.currentParkable()
         var node = unsafe WaitNode(goroutine: waiter)

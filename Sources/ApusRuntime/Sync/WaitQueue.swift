@@ -18,7 +18,7 @@ package struct WaitNode {
     let isClaimable: Bool
     /// Set by the waker before `ready`, under the queue's lock.
     var outcome = WaitOutcome.none
-    /// A channel's waiter: where the element lies, or shall be put.
+    /// A channel's waiter: where the element lies, or shall be put. A semaphore's: the number of permits that it wants.
     var element: UnsafeMutableRawPointer?
 
     init(goroutine: GoroutineReference, isClaimable: Bool = false, element: UnsafeMutableRawPointer? = nil) {
@@ -52,6 +52,21 @@ package struct WaitQueue: ~Copyable {
 
     @inline(__always)
     var isEmpty: Bool { unsafe head == nil }
+
+    /// Goes through the whole queue: for tests.
+    var count: Int {
+        var count = 0
+        var next = unsafe head
+        while let node = unsafe next {
+            count += 1
+            unsafe next = node.pointee.next
+        }
+        return count
+    }
+
+    /// Who stands first, though it may be claimed already. Not to be kept beyond the owner's lock.
+    @inline(__always)
+    var first: UnsafeMutablePointer<WaitNode>? { unsafe head }
 
     mutating func append(_ node: UnsafeMutablePointer<WaitNode>) {
         unsafe node.pointee.next = nil

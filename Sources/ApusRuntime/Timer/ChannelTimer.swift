@@ -2,142 +2,149 @@
 //
 // Timers that send to a channel: those of `Timer(after:)`, `Ticker` and `after`.
 //
-// A timer is started in earnest when somebody asks for its channel: before, nobody can see whether it fires, and most
-// timers are stopped before they do. So a timer that was not looked at is nothing but a time. Go does likewise, with
-// timers on whose channel nobody waits (runtime/time.go, needsAdd).
+// Such a timer is a part of its channel, in the same block of memory: a `Timer` or `Ticker` is a reference to the channel.
+// So whoever holds either keeps both going, and the channel's deinit stops the timer.
 //
-// Who keeps whom:
-//
-//     Timer, Ticker -> ChannelTimer -> Channel -> TimerSource, whose node is in a queue while it runs
-//                                         ^-----------/ unowned
-//
-// So whoever holds the timer or the channel keeps it going; when both are let go of, the channel's deinit stops it.
+// It is started in earnest when somebody asks for the channel: before, nobody can see whether it fires, and most timers
+// are stopped before they do. A timer that was not looked at is nothing but a time. Go does likewise, with timers on
+// whose channel nobody waits (runtime/time.go, needsAdd).
 
 import CApus
 
-/// What a `Timer` with a channel, or a `Ticker`, refers to.
-final class ChannelTimer: @unchecked Sendable {
-    // Protected by `lock`. SAFETY (`@unchecked Sendable`): nothing else changes.
-    /// When it fires, as long as there is no channel; `notRunning` when it was stopped.
-    private var when: MonotonicTime
-    private var period: Int64
-    private var existingChannel: Channel<ContinuousClock.Instant>?
-    private let lock = ThreadLock()
-    private let clock: ManualClock?
+typealias TimerChannel = Channel<ContinuousClock.Instant>
 
-    private static var notRunning: MonotonicTime { MonotonicTime(nanoseconds: .min) }
+/// What sends to a timer's channel.
+@safe
+struct TimerSource: ~Copyable {
+    /// Started and stopped under `lock`, or by the one that has the last reference to the channel. Holds a reference to its
+    /// clock.
+    fileprivate var node: TimerNode
+    // Protected by `lock`.
+    /// Whether it was started, and not stopped since. (It may have fired.)
+    fileprivate var isSet = true
+    /// When it is due, and the nanoseconds from then to the next time; 0 for none. While nobody has asked for the channel.
+    fileprivate var when: MonotonicTime
+    fileprivate var period: Int64
+    /// Whether somebody has asked for the channel.
+    fileprivate var isObserved = false
+    fileprivate let lock = ThreadLock()
+    fileprivate let channel: ChannelReference
 
-    /// - Parameter period: Nanoseconds from one tick to the next; 0 for none but the first.
-    init(after duration: Duration, period: Int64) {
-        clock = ManualClock.current
-        when = (clock?.monotonicNow ?? .ofSystem) + duration
+    fileprivate init(when: MonotonicTime, period: Int64, clock: ManualClock?, channel: ChannelReference) {
+        unsafe node = TimerNode(clock: clock.map { unsafe Unmanaged.passRetained($0) })
+        self.when = when
         self.period = period
-    }
-
-    var channel: Channel<ContinuousClock.Instant> {
-        lock.lock()
-        defer { lock.unlock() }
-        if let channel = existingChannel { return channel }
-        let channel = TimerSource.makeChannel(clock: clock)
-        if when != Self.notRunning { channel.timerSource!.start(at: when, period: period) }
-        existingChannel = channel
-        return channel
-    }
-
-    /// True if it was running and its value was not received.
-    @discardableResult
-    func stop() -> Bool {
-        lock.lock()
-        defer { lock.unlock() }
-        return stopLocked()
-    }
-
-    @discardableResult
-    func reset(after duration: Duration, period: Int64) -> Bool {
-        lock.lock()
-        defer { lock.unlock() }
-        let wasRunning = stopLocked()
-        when = (clock?.monotonicNow ?? .ofSystem) + duration
-        self.period = period
-        existingChannel?.timerSource!.start(at: when, period: period)
-        return wasRunning
-    }
-
-    private func stopLocked() -> Bool {
-        let wasSet = when != Self.notRunning
-        when = Self.notRunning
-        guard let channel = existingChannel else { return wasSet }
-        // In this order: when it has stopped, nothing more arrives.
-        let wasWaiting = channel.timerSource!.stop()
-        let wasUnreceived = channel.tryReceive() != nil
-        return wasWaiting || wasUnreceived
-    }
-}
-
-/// What sends to a timer's channel. Its channel keeps it, and stops it before it is gone itself. (A managed buffer, because
-/// the timer's node needs an address of its own.)
-///
-/// It is started and stopped under the lock of its ChannelTimer, or by the one that has the last reference to the channel.
-/// What fires it has no reference to either: the last one might go there, and the channel's deinit waits until the timer
-/// has fired.
-final class TimerSource: ManagedBuffer<Void, TimerSource.State> {
-    struct State: ~Copyable {
-        var node: TimerNode
-        let clock: ManualClock?
-        // Written while nobody else knows the channel.
-        var channel: ChannelReference?
-    }
-
-    private var state: UnsafeMutablePointer<State> { unsafe withUnsafeMutablePointerToElements { unsafe $0 } }
-
-    /// A channel, and behind it a timer that is stopped.
-    static func makeChannel(clock: ManualClock?) -> Channel<ContinuousClock.Instant> {
-        let source = unsafe unsafeDowncast(create(minimumCapacity: 1) { _ in }, to: TimerSource.self)
-        let node = unsafe TimerNode(clock: clock.map { unsafe Unmanaged.passUnretained($0) })
-        unsafe source.state.initialize(to: State(node: node, clock: clock, channel: nil))
-        let channel = Channel<ContinuousClock.Instant>(timer: source)
-        unsafe source.state.pointee.channel = channel.reference
-        return channel
+        self.channel = channel
     }
 
     deinit {
-        unsafe state.deinitialize(count: 1)
+        unsafe node.clock?.release()
+    }
+}
+
+extension Channel where Element == ContinuousClock.Instant {
+    /// A channel of a timer that is set.
+    ///
+    /// - Parameter period: Nanoseconds from the first time to the next; 0 for none.
+    static func timer(after duration: Duration, period: Int64) -> TimerChannel {
+        let reference = ChannelReference(timersCapacity: 1, stride: MemoryLayout<Element>.stride)
+        let clock = ManualClock.current
+        let when = (clock?.monotonicNow ?? .ofSystem) + duration
+        unsafe reference.timer.initialize(
+            to: TimerSource(when: when, period: period, clock: clock, channel: reference))
+        return TimerChannel(reference: reference)
     }
 
-    /// Starts it, when it is stopped. What is due already is sent before this returns.
-    func start(at when: MonotonicTime, period: Int64) {
-        let now = unsafe state.pointee.clock?.monotonicNow ?? .ofSystem
-        if when > now { return unsafe Self.start(state, at: when, period: period) }
-        unsafe Self.send(state, dueAt: when)
-        if period > 0 {
-            let next = TimerNode.next(after: when.nanoseconds, period: period, now: now.nanoseconds)
-            unsafe Self.start(state, at: MonotonicTime(nanoseconds: next), period: period)
+    /// To be called before the channel is given to somebody.
+    func observeTimer() { unsafe reference.timer.observe() }
+
+    /// True if the timer was running and its value was not received.
+    func stopTimer() -> Bool {
+        unsafe reference.timer.withLock { unsafe stop($0) }
+    }
+
+    private func stop(_ timer: UnsafeMutablePointer<TimerSource>) -> Bool {
+        // In this order: when the timer has stopped, nothing more arrives.
+        let wasRunning = unsafe timer.stop()
+        let wasUnreceived = tryReceive() != nil
+        return wasRunning || wasUnreceived
+    }
+
+    /// Returns what `stopTimer` would have returned.
+    func resetTimer(after duration: Duration, period: Int64) -> Bool {
+        unsafe reference.timer.withLock { timer in
+            let wasStopped = unsafe stop(timer)
+            unsafe timer.set(after: duration, period: period)
+            return wasStopped
+        }
+    }
+}
+
+extension ChannelReference {
+    fileprivate var timer: UnsafeMutablePointer<TimerSource> { unsafe core.pointee.timer! }
+}
+
+extension UnsafeMutablePointer where Pointee == TimerSource {
+    fileprivate func withLock<Result>(_ body: (Self) -> Result) -> Result {
+        unsafe pointee.lock.lock()
+        defer { unsafe pointee.lock.unlock() }
+        return unsafe body(self)
+    }
+
+    fileprivate func observe() {
+        unsafe withLock { source in
+            guard unsafe !source.pointee.isObserved else { return }
+            unsafe source.pointee.isObserved = true
+            if unsafe source.pointee.isSet { unsafe source.start() }
         }
     }
 
-    private static func start(_ state: UnsafeMutablePointer<State>, at when: MonotonicTime, period: Int64) {
-        unsafe Scheduler.shared.startTimer(
-            &state.pointee.node, at: when, period: period,
-            function: { address, _ in unsafe TimerSource.fire(address.assumingMemoryBound(to: State.self)) },
-            context: UnsafeMutableRawPointer(state), argument: 0)
+    // MARK: Under the lock
+
+    /// True if it was waiting; so was one that nobody has looked at, since its value was not received.
+    fileprivate func stop() -> Bool {
+        let wasSet = unsafe pointee.isSet
+        unsafe pointee.isSet = false
+        return unsafe pointee.isObserved ? Scheduler.shared.stopTimer(&pointee.node) : wasSet
     }
 
-    /// Stops it. Afterwards nothing more is sent. True if it had something to send.
-    @discardableResult
-    func stop() -> Bool { unsafe Scheduler.shared.stopTimer(&state.pointee.node) }
+    fileprivate func set(after duration: Duration, period: Int64) {
+        unsafe pointee.when = pointee.node.now + duration
+        unsafe pointee.period = period
+        unsafe pointee.isSet = true
+        if unsafe pointee.isObserved { unsafe start() }
+    }
 
-    private static func fire(_ state: UnsafeMutablePointer<State>) {
-        let when = unsafe MonotonicTime(nanoseconds: state.pointee.node.when)
-        let isOpen = unsafe send(state, dueAt: when)
+    /// What is due already is sent before this returns.
+    private func start() {
+        let period = unsafe pointee.period
+        var when = unsafe pointee.when
+        let now = unsafe pointee.node.now
+        if when <= now {
+            unsafe send(dueAt: when)
+            guard period > 0 else { return }
+            when.nanoseconds = TimerNode.next(after: when.nanoseconds, period: period, now: now.nanoseconds)
+        }
+        unsafe Scheduler.shared.startTimer(
+            &pointee.node, at: when, period: period,
+            function: { address, _ in unsafe address.assumingMemoryBound(to: TimerSource.self).fire() },
+            context: UnsafeMutableRawPointer(self), argument: 0)
+    }
+
+    // MARK: Firing, and the end
+
+    /// Holds no reference to the channel: its last one might go here, and its deinit waits until the timer has fired.
+    private func fire() {
+        let isOpen = unsafe send(dueAt: MonotonicTime(nanoseconds: pointee.node.when))
         // To a closed channel nothing will ever be sent again.
-        if !isOpen { unsafe TimerNode.endPeriod(&state.pointee.node) }
+        if !isOpen { unsafe TimerNode.endPeriod(&pointee.node) }
     }
 
     /// Sends unless a value waits already. False when the channel is closed.
     @discardableResult
-    private static func send(_ state: UnsafeMutablePointer<State>, dueAt when: MonotonicTime) -> Bool {
-        let instant = unsafe state.pointee.clock?.instant(of: when) ?? when.instant
-        let channel = unsafe state.pointee.channel!
+    private func send(dueAt when: MonotonicTime) -> Bool {
+        let instant = unsafe pointee.node.clock?._withUnsafeGuaranteedRef { $0.instant(of: when) } ?? when.instant
+        let channel = unsafe pointee.channel
         switch channel.beginSend() {
         case .ring(let place):
             unsafe place.initializeMemory(as: ContinuousClock.Instant.self, to: instant)
@@ -151,5 +158,10 @@ final class TimerSource: ManagedBuffer<Void, TimerSource.State> {
             return false
         }
         return true
+    }
+
+    /// For the channel's deinit: nobody else has a reference.
+    func end() {
+        if unsafe pointee.isObserved { unsafe Scheduler.shared.stopTimer(&pointee.node) }
     }
 }

@@ -14,10 +14,10 @@ import CApus
 final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
     @safe
     struct State: ~Copyable {
+        /// Holds a reference to its clock.
         var node: TimerNode
         let lock = ThreadLock()
         let timer: Unmanaged<FunctionTimer>
-        let clock: ManualClock?
         let body: @Sendable () -> Void
     }
 
@@ -25,10 +25,9 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
 
     static func start(after duration: Duration, _ body: @escaping @Sendable () -> Void) -> FunctionTimer {
         let timer = unsafe unsafeDowncast(create(minimumCapacity: 1) { _ in }, to: FunctionTimer.self)
-        let clock = ManualClock.current
-        let node = unsafe TimerNode(clock: clock.map { unsafe Unmanaged.passUnretained($0) })
+        let node = unsafe TimerNode(clock: ManualClock.current.map { unsafe Unmanaged.passRetained($0) })
         unsafe timer.state.initialize(
-            to: State(node: node, timer: Unmanaged.passUnretained(timer), clock: clock, body: body))
+            to: State(node: node, timer: Unmanaged.passUnretained(timer), body: body))
         timer.start(after: duration)
         return timer
     }
@@ -36,6 +35,7 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
     deinit {
         // It is in no queue any more, but who has fired it may not have let go of the node yet.
         unsafe Scheduler.shared.stopTimer(&state.pointee.node)
+        unsafe state.pointee.node.clock?.release()
         unsafe state.deinitialize(count: 1)
     }
 
@@ -58,7 +58,7 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
 
     /// Starts it, when it is stopped, with a reference for the queue.
     private func start(after duration: Duration) {
-        let now = unsafe state.pointee.clock?.monotonicNow ?? .ofSystem
+        let now = unsafe state.pointee.node.now
         _ = unsafe Unmanaged.passRetained(self)
         unsafe Self.start(state, at: now + duration)
     }
@@ -81,6 +81,10 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
                 unsafe timer.state.pointee.body()
             }
         }
-        if let clock = unsafe state.pointee.clock { clock.run(start) } else { start() }
+        if let clock = unsafe state.pointee.node.clock {
+            unsafe clock.takeUnretainedValue().run(start)
+        } else {
+            start()
+        }
     }
 }

@@ -227,6 +227,7 @@ extension RecordReference where Record == GoroutineRecord {
     @inline(never)
     private func inheritClockSlowly() {
         unsafe record.timer.clock = ManualClock.current.map { unsafe Unmanaged.passRetained($0) }
+        Simulation.current?.adopt(self)
     }
 
     /// For a goroutine that ends.
@@ -237,6 +238,7 @@ extension RecordReference where Record == GoroutineRecord {
 
     @inline(never)
     private func leaveClockSlowly() {
+        if record.kind == .simulated { Simulation.current!.release(self) }
         let clock = unsafe record.timer.clock
         unsafe record.timer.clock = nil
         unsafe clock?.release()

@@ -42,6 +42,9 @@ package struct MonotonicTime: Comparable, Sendable {
         return clocks.instant + .nanoseconds(nanoseconds - clocks.time.nanoseconds + PairOfClocks.suspension())
     }
 
+    /// Whether it is over, by the caller's clock.
+    package var hasPassed: Bool { self != .distantFuture && self <= .now }
+
     /// `duration` from now. A negative duration is now, one beyond 292 years is never.
     package static func after(_ duration: Duration) -> MonotonicTime { now + duration }
 
@@ -58,12 +61,14 @@ package struct MonotonicTime: Comparable, Sendable {
 extension Duration {
     /// Whole nanoseconds, rounded up so that no wait is shorter than it was asked to be; between 0 and `Int64.max`.
     var clampedNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (whole, overflows) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflows else { return .max }
-        let (sum, overflowsToo) = whole.addingReportingOverflow((attoseconds + 999_999_999) / 1_000_000_000)
-        return overflowsToo ? .max : sum
+        let attoseconds = self.attoseconds
+        guard attoseconds > 0 else { return 0 }
+        let attosecondsPerNanosecond: UInt64 = 1_000_000_000
+        let high = UInt64(truncatingIfNeeded: attoseconds >> 64)
+        guard high < attosecondsPerNanosecond else { return .max }
+        let (whole, part) = attosecondsPerNanosecond.dividingFullWidth((high, UInt64(truncatingIfNeeded: attoseconds)))
+        guard whole < Int64.max else { return .max }
+        return Int64(whole) + (part > 0 ? 1 : 0)
     }
 }
 

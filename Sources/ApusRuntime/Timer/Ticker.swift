@@ -16,32 +16,35 @@
 /// Any number of goroutines and threads may use a ticker; each tick is received by one of them. A copy is the same ticker.
 /// One that is let go of together with its channel ticks no more.
 public struct Ticker: Sendable, Sequence {
-    private let timer: ChannelTimer
+    private let timer: TimerChannel
 
     /// Creates a ticker whose first tick comes after one period.
     ///
     /// - Parameter period: Above zero; anything else stops the program.
     public init(every period: Duration) {
-        timer = ChannelTimer(after: period, period: Self.nanoseconds(period))
+        timer = .timer(after: period, period: Self.nanoseconds(period))
     }
 
     /// Where the ticks arrive: each is the instant at which it was due.
     ///
     /// `ticker.channel.close()` ends the loops over it, and the ticks, for good.
-    public var channel: Channel<ContinuousClock.Instant> { timer.channel }
+    public var channel: Channel<ContinuousClock.Instant> {
+        timer.observeTimer()
+        return timer
+    }
 
     /// Stops the ticks until `reset`. None is received after this returns.
     ///
     /// A loop over the ticker then waits: to end loops, close the `channel`.
     public func stop() {
-        timer.stop()
+        _ = timer.stopTimer()
     }
 
     /// Starts the ticker anew: the next tick comes after one period from now. A tick of before is not received any more.
     ///
     /// - Parameter period: Above zero; anything else stops the program.
     public func reset(_ period: Duration) {
-        timer.reset(after: period, period: Self.nanoseconds(period))
+        _ = timer.resetTimer(after: period, period: Self.nanoseconds(period))
     }
 
     /// Receives one tick after the other, parking the calling goroutine until the next. Ends when the channel is closed.

@@ -17,7 +17,7 @@
 public struct Timer: @unchecked Sendable {
     // SAFETY (`@unchecked Sendable`): both kinds may be used by any thread.
     private enum Kind {
-        case channel(ChannelTimer)
+        case channel(TimerChannel)
         case function(FunctionTimer)
     }
 
@@ -29,7 +29,7 @@ public struct Timer: @unchecked Sendable {
     ///
     /// - Parameter duration: Zero or less has passed already.
     public init(after duration: Duration) {
-        kind = .channel(ChannelTimer(after: duration, period: 0))
+        kind = .channel(.timer(after: duration, period: 0))
     }
 
     /// Creates a timer that runs a function after the given time, in a goroutine of its own.
@@ -50,7 +50,9 @@ public struct Timer: @unchecked Sendable {
     /// afterwards, so do not iterate over it. A timer that runs a function has no channel: asking for it stops the program.
     public var channel: Channel<ContinuousClock.Instant> {
         switch kind {
-        case .channel(let timer): return timer.channel
+        case .channel(let channel):
+            channel.observeTimer()
+            return channel
         case .function: fail("this Timer runs a function and has no channel; create it with Timer(after:) alone")
         }
     }
@@ -64,7 +66,7 @@ public struct Timer: @unchecked Sendable {
     @discardableResult
     public func stop() -> Bool {
         switch kind {
-        case .channel(let timer): timer.stop()
+        case .channel(let channel): channel.stopTimer()
         case .function(let timer): timer.stop()
         }
     }
@@ -76,7 +78,7 @@ public struct Timer: @unchecked Sendable {
     @discardableResult
     public func reset(_ duration: Duration) -> Bool {
         switch kind {
-        case .channel(let timer): timer.reset(after: duration, period: 0)
+        case .channel(let channel): channel.resetTimer(after: duration, period: 0)
         case .function(let timer): timer.reset(after: duration)
         }
     }
@@ -95,7 +97,7 @@ public struct Timer: @unchecked Sendable {
 ///
 /// - Parameter duration: Zero or less has passed already.
 public func after(_ duration: Duration) -> Channel<ContinuousClock.Instant> {
-    let channel = TimerSource.makeChannel(clock: .current)
-    channel.timerSource!.start(at: .after(duration), period: 0)
+    let channel = TimerChannel.timer(after: duration, period: 0)
+    channel.observeTimer()
     return channel
 }

@@ -61,6 +61,9 @@ struct TimerNode: ~Copyable {
         unsafe self.clock = clock
     }
 
+    /// The time by the timer's clock.
+    var now: MonotonicTime { unsafe clock?._withUnsafeGuaranteedRef { $0.monotonicNow } ?? .ofSystem }
+
     /// Runs the function of a timer that the caller has taken out of its queue, as firing.
     static func fire(_ node: UnsafeMutablePointer<TimerNode>, now: Int64) {
         unsafe node.pointee.function!(node.pointee.context!, node.pointee.argument)

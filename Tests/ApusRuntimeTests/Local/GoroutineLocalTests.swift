@@ -94,7 +94,7 @@ struct GoroutineLocalTests {
             group.go(stackSize: 1 << 20) { #expect(Self.number.value == 3) }
             group.wait()
             #expect(try go { () throws in Self.number.value }.join() == 3)
-            try withGoroutineGroup { group in
+            _ = try withGoroutineGroup { group in
                 group.go { #expect(Self.number.value == 3) }
             }
         }

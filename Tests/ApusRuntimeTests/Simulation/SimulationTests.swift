@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ApusRuntime
+import Testing
+
+@Suite("withSimulation")
+struct SimulationTests {
+    private struct Failed: Error, Equatable {}
+
+    /// What goroutines share. (A mutex by itself can be captured only where no closure is around.)
+    private final class Shared<Value>: Sendable {
+        private let mutex: Mutex<Value>
+
+        init(_ value: sending Value) { mutex = Mutex(value) }
+
+        func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
+            mutex.withLock { body(&$0) }
+        }
+    }
+
+    /// What several goroutines write into one list, in the order of their running.
+    private func trace(seed: UInt64) throws -> [Int] {
+        let log = Shared([Int]())
+        try withSimulation(seed: seed) {
+            let group = WaitGroup()
+            let channel = Channel<Int>(capacity: 1)
+            for number in 0..<4 {
+                group.go {
+                    for turn in 0..<4 {
+                        log.withLock { $0.append(number * 10 + turn) }
+                        try? channel.send(number)
+                        sleep(for: .milliseconds(number))
+                        _ = channel.receive()
+                    }
+                }
+            }
+            group.wait()
+        }
+        return log.withLock { $0 }
+    }
+
+    @Test("The same seed gives the same run, other seeds give others")
+    func repeats() throws {
+        var runs: Set<[Int]> = []
+        for seed in 0..<50 {
+            let run = try trace(seed: UInt64(seed))
+            #expect(run.count == 16)
+            #expect(try trace(seed: UInt64(seed)) == run)
+            runs.insert(run)
+        }
+        #expect(runs.count > 10)
+    }
+
+    @Test("Time jumps to the next timer when all wait")
+    func time() throws {
+        let order = try withSimulation(seed: 1) {
+            let log = Shared([String]())
+            let begin = Goroutine.now
+            go {
+                sleep(for: .seconds(7200))
+                log.withLock { $0.append("two hours") }
+            }
+            go {
+                sleep(for: .seconds(3600))
+                log.withLock { $0.append("one hour") }
+            }
+            let isLate = (try? withTimeout(.seconds(10_000)) { sleep(for: .seconds(20_000)) }) == nil
+            log.withLock { $0.append("late: \(isLate), \(Goroutine.now - begin)") }
+            return log.withLock { $0 }
+        }
+        #expect(order == ["one hour", "two hours", "late: true, 10000.0 seconds"])
+    }
+
+    @Test("Finds the order in which a race goes wrong, and finds it again")
+    func findsRaces() throws {
+        // Reads, lets others in, writes: two of them can lose an update.
+        func count(seed: UInt64) throws -> Int {
+            try withSimulation(seed: seed) {
+                let counter = Shared(0)
+                let group = WaitGroup()
+                for _ in 0..<2 {
+                    group.go {
+                        let value = counter.withLock { $0 }
+                        counter.withLock { $0 = value + 1 }
+                    }
+                }
+                group.wait()
+                return counter.withLock { $0 }
+            }
+        }
+        let counts = try (0..<100).map { try count(seed: UInt64($0)) }
+        #expect(counts.contains(1))
+        #expect(counts.contains(2))
+        #expect(try (0..<100).map { try count(seed: UInt64($0)) } == counts)
+    }
+
+    @Test("A deadlock is an error that names the seed and what each waits for")
+    func deadlock() {
+        do {
+            try withSimulation(seed: 42) {
+                let channel = Channel<Int>()
+                let first = Shared(0)
+                let second = Shared(0)
+                let left = go(name: "left") {
+                    first.withLock { _ in
+                        _ = channel.receive(); second.withLock { _ in }
+                    }
+                }
+                let right = go(name: "right") {
+                    second.withLock { _ in
+                        try? channel.send(1); first.withLock { _ in }
+                    }
+                }
+                left.join()
+                right.join()
+            }
+            Issue.record("it ended")
+        } catch {
+            #expect(error is SimulationFailure)
+            let text = "\(error)"
+            #expect(text.contains("seed 42"))
+            #expect(text.contains("deadlock"))
+            #expect(text.contains("\"left\": mutex"))
+            #expect(text.contains("\"right\": mutex"))
+        }
+    }
+
+    @Test("What is left when the function returns is cancelled, and ends")
+    func leftovers() throws {
+        let ended = Shared(0)
+        for seed in 0..<20 {
+            try withSimulation(seed: UInt64(seed)) {
+                let channel = Channel<Int>()
+                for _ in 0..<3 {
+                    go {
+                        _ = channel.receive()
+                        ended.withLock { $0 += 1 }
+                    }
+                }
+            }
+        }
+        #expect(ended.withLock { $0 } == 60)
+    }
+
+    @Test("One that does not end is stopped")
+    func endless() {
+        #expect(throws: SimulationFailure.self) {
+            try withSimulation(seed: 3, stepLimit: 1000) {
+                while true { Goroutine.yield() }
+            }
+        }
+    }
+
+    @Test("Values and errors come back, and simulations run side by side")
+    func values() throws {
+        #expect(try withSimulation { 5 } == 5)
+        #expect(throws: Failed()) { try withSimulation(seed: 1) { throw Failed() } }
+        let group = WaitGroup()
+        let sum = Shared(0)
+        for seed in 0..<8 {
+            group.go {
+                let value = try? withSimulation(seed: UInt64(seed)) {
+                    let channel = Channel<Int>()
+                    go { try? channel.send(seed) }
+                    return channel.receive() ?? 0
+                }
+                sum.withLock { $0 += value ?? -100 }
+            }
+        }
+        group.wait()
+        #expect(sum.withLock { $0 } == 28)
+    }
+}
