@@ -80,44 +80,39 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// With the lock held.
     @inlinable
     func waitToSend(_ element: consuming Element) throws {
-        var element: Element? = consume element
-        try unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
-            let place = frame.baseAddress!
-            unsafe place.initialize(to: element.take()!)
+        var slot = ElementSlot(element)
+        try unsafe withUnsafeMutablePointer(to: &slot) { slot in
             while true {
-                switch unsafe reference.waitToSend(UnsafeMutableRawPointer(place)) {
+                switch unsafe reference.waitToSend(UnsafeMutableRawPointer(slot)) {
                 case .succeeded:
-                    return
+                    return unsafe slot.forget()
                 case .closed:
-                    unsafe place.deinitialize(count: 1)
                     throw ChannelClosed()
                 case .cancelled:
-                    unsafe place.deinitialize(count: 1)
-                    throw reference.cancellation
+                    throw reference.cancellation()
                 case .again:
                     let step = reference.beginSend()
                     if case .wait = step { continue }
-                    guard unsafe finish(step, from: place) else { throw ChannelClosed() }
+                    guard unsafe finish(step, from: slot) else { throw ChannelClosed() }
                     return
                 }
             }
         }
     }
 
-    /// Moves the element where the step says. False when the channel is closed; the element is then destroyed.
+    /// Moves the element where the step says. False when the channel is closed; the element is then still there.
     @inlinable
-    func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
+    func finish(_ step: SendStep, from slot: UnsafeMutablePointer<ElementSlot<Element>>) -> Bool {
         switch step {
         case .ring(let place):
-            unsafe place.initializeMemory(as: Element.self, to: source.move())
+            unsafe place.initializeMemory(as: Element.self, to: slot.takeElement())
             reference.finishRing()
             return true
         case .receiver(let place, let node):
-            unsafe place.initializeMemory(as: Element.self, to: source.move())
+            unsafe place.initializeMemory(as: Element.self, to: slot.takeElement())
             unsafe reference.finishHandOver(node)
             return true
         case .closed, .wait:
-            unsafe source.deinitialize(count: 1)
             return false
         }
     }
@@ -163,12 +158,12 @@ public final class Channel<Element: ~Copyable>: Sendable {
 
     @inlinable
     func waitToReceive() -> sending Element? {
-        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
-            let place = frame.baseAddress!
+        var slot = ElementSlot<Element>()
+        return unsafe withUnsafeMutablePointer(to: &slot) { slot in
             while true {
-                switch unsafe reference.waitToReceive(UnsafeMutableRawPointer(place)) {
+                switch unsafe reference.waitToReceive(UnsafeMutableRawPointer(slot)) {
                 case .succeeded:
-                    return unsafe place.move()
+                    return unsafe slot.takeElement()
                 case .closed:
                     return nil
                 case .cancelled:

@@ -226,7 +226,8 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Why the calling goroutine's wait was cancelled.
     @usableFromInline
-    var cancellation: Cancellation { GoroutineReference.currentParkable().cancellation ?? .requested }
+    @_effects(releasenone)
+    func cancellation() -> Cancellation { GoroutineReference.currentParkable().cancellation ?? .requested }
 
     /// An operation that cannot throw was cancelled.
     @usableFromInline

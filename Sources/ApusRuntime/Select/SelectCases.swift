@@ -30,39 +30,12 @@ public protocol SelectCases<Output> {
     func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output
 }
 
-/// Where an element lies while its case waits. Its memory is that of an optional, which has its value at its beginning; it
-/// is filled and emptied as raw memory, and nil to the compiler at the beginning and at the end of its life.
-@safe
-@usableFromInline
-struct SelectSlot<Element: ~Copyable>: ~Copyable {
-    @usableFromInline
-    var element: Element? = nil
-
-    @inlinable
-    init() {}
-}
-
 extension SelectEntries {
     @inlinable
     @inline(__always)
-    func take<Element: ~Copyable>(_ type: Element.Type, _ position: Int) -> Element {
-        let slot = unsafe slot(position)
-        let element = unsafe slot.assumingMemoryBound(to: Element.self).move()
-        clear(Element.self, position)
-        return element
-    }
-
-    @inlinable
-    @inline(__always)
-    func put<Element>(_ element: Element, _ position: Int) {
-        unsafe slot(position).initializeMemory(as: Element.self, to: element)
-    }
-
-    /// Makes the slot nil to the compiler, after the element was moved out.
-    @inlinable
-    @inline(__always)
-    func clear<Element: ~Copyable>(_ type: Element.Type, _ position: Int) {
-        unsafe slot(position).assumingMemoryBound(to: SelectSlot<Element>.self).initialize(to: SelectSlot())
+    func slot<Element: ~Copyable>(of type: Element.Type, _ position: Int) -> UnsafeMutablePointer<ElementSlot<Element>>
+    {
+        unsafe slot(position).assumingMemoryBound(to: ElementSlot<Element>.self)
     }
 }
 
@@ -85,7 +58,7 @@ extension Channel {
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping () throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(side: SelectSendingSide(channel: self, value: value, reportsClosed: false), handler: handler)
+        SelectSend(channel: self, value: value, handler: handler)
     }
 
     /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
@@ -94,22 +67,33 @@ extension Channel {
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
     ) -> SelectReportingSend<Element, Output, Failure> {
-        SelectReportingSend(
-            side: SelectSendingSide(channel: self, value: value, reportsClosed: true), handler: handler)
+        SelectReportingSend(channel: self, value: value, handler: handler)
     }
 }
 
 /// What `onReceive` makes.
+///
+/// It keeps its channel and its handler in one closure, as do the others: the optimiser takes structs apart that have no
+/// more than six fields, those of their parts included, and the list of all cases has to be among them.
 public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectCases {
+    public typealias Handler = (consuming Element?) throws(Failure) -> Output
     @usableFromInline
-    let channel: Channel<Element>
+    typealias Use = (Channel<Element>, Handler) throws(Failure) -> Void
+
     @usableFromInline
-    let handler: (consuming Element?) throws(Failure) -> Output
+    let parts: (Use) throws(Failure) -> Void
 
     @inlinable
-    init(channel: Channel<Element>, handler: @escaping (consuming Element?) throws(Failure) -> Output) {
-        self.channel = channel
-        self.handler = handler
+    @inline(__always)
+    init(channel: Channel<Element>, handler: @escaping Handler) {
+        parts = { use throws(Failure) in try use(channel, handler) }
+    }
+
+    @inlinable
+    @inline(__always)
+    func withChannel(_ body: (Channel<Element>) -> Void) {
+        // Nothing in it throws.
+        try! parts { channel, _ in body(channel) }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -119,51 +103,62 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     @inlinable
     @inline(__always)
     public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var slot = SelectSlot<Element>()
+        var slot = ElementSlot<Element>()
         unsafe withUnsafeMutablePointer(to: &slot) { slot in
             var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
-            // The channel must not go while the core looks at what it refers to.
-            withExtendedLifetime(channel) {
-                unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
-            }
+            unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
         }
     }
 
     @inlinable
     @inline(__always)
     public func _attempt(_ index: Int) -> SelectOutcome? {
-        let step = channel.reference.beginReceive()
-        if case .wait = step {
-            channel.reference.cancelStep()
-            return nil
+        var outcome: SelectOutcome?
+        withChannel { channel in
+            let step = channel.reference.beginReceive()
+            if case .wait = step {
+                channel.reference.cancelStep()
+            } else {
+                outcome = SelectOutcome(.receive(step))
+            }
         }
-        return SelectOutcome(.receive(step))
+        return outcome
     }
 
     @inlinable
     @inline(__always)
     public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        entries.setReceive(position, channel.reference)
+        withChannel { entries.setReceive(position, $0.reference) }
     }
 
     @inlinable
-    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+    @inline(__always)
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        // The channel must not go while the core looks at what it refers to.
+        withChannel { withExtendedLifetime($0) {} }
+    }
 
     @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        try handler(takeElement(choice, entries))
+        var output: Output?
+        try parts { channel, handler throws(Failure) in
+            output = try handler(Self.takeElement(channel, choice, entries))
+        }
+        return output!
     }
 
     @inlinable
     @inline(__always)
-    func takeElement(_ choice: SelectChoice, _ entries: SelectEntries) -> sending Element? {
+    static func takeElement(
+        _ channel: Channel<Element>, _ choice: SelectChoice, _ entries: SelectEntries
+    ) -> sending Element? {
         nonisolated(unsafe) let element: Element?
         switch choice.outcome {
         case .receive(let step):
             unsafe element = channel.finish(step)
         case .received:
-            unsafe element = entries.take(Element.self, choice.index)
+            unsafe element = entries.slot(of: Element.self, choice.index).takeElement()
         default:
             unsafe element = nil
         }
@@ -173,15 +168,25 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
 
 /// What `onSend` makes. (Two types, since a handler that calls the handler would need memory.)
 public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
+    public typealias Handler = () throws(Failure) -> Output
     @usableFromInline
-    let side: SelectSendingSide<Element>
+    typealias Use = (Channel<Element>, Element, Handler) throws(Failure) -> Void
+
+    /// All in one closure: see `SelectReceive`.
     @usableFromInline
-    let handler: () throws(Failure) -> Output
+    let parts: (Use) throws(Failure) -> Void
 
     @inlinable
-    init(side: SelectSendingSide<Element>, handler: @escaping () throws(Failure) -> Output) {
-        self.side = side
-        self.handler = handler
+    @inline(__always)
+    init(channel: Channel<Element>, value: Element, handler: @escaping Handler) {
+        parts = { use throws(Failure) in try use(channel, value, handler) }
+    }
+
+    @inlinable
+    @inline(__always)
+    func withSide(_ body: (SelectSendingSide<Element>) -> Void) {
+        // Nothing in it throws.
+        try! parts { channel, value, _ in body(SelectSendingSide(channel, value)) }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -190,41 +195,63 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
 
     @inlinable
     @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { side.enter(entries, body) }
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        SelectSendingSide<Element>.enter(entries, body)
+    }
 
     @inlinable
     @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? { side.attempt() }
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        var outcome: SelectOutcome?
+        withSide { outcome = $0.attempt(reportsClosed: false) }
+        return outcome
+    }
 
     @inlinable
     @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) { side.prepare(entries, position) }
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        withSide { $0.prepare(entries, position, reportsClosed: false) }
+    }
 
     @inlinable
     @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if chosen != position { _ = entries.take(Element.self, position) }
+        withSide { $0.dispose(entries, position, except: chosen) }
     }
 
     @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        _ = side.finish(choice, entries)
-        return try handler()
+        var output: Output?
+        try parts { channel, value, handler throws(Failure) in
+            _ = SelectSendingSide(channel, value).finish(choice, entries)
+            output = try handler()
+        }
+        return output!
     }
 }
 
 /// What `onSend` makes for a handler that wants to know.
 public struct SelectReportingSend<Element, Output, Failure: Error>: SelectCases {
+    public typealias Handler = (_ isSent: Bool) throws(Failure) -> Output
     @usableFromInline
-    let side: SelectSendingSide<Element>
+    typealias Use = (Channel<Element>, Element, Handler) throws(Failure) -> Void
+
+    /// All in one closure: see `SelectReceive`.
     @usableFromInline
-    let handler: (Bool) throws(Failure) -> Output
+    let parts: (Use) throws(Failure) -> Void
 
     @inlinable
-    init(side: SelectSendingSide<Element>, handler: @escaping (Bool) throws(Failure) -> Output) {
-        self.side = side
-        self.handler = handler
+    @inline(__always)
+    init(channel: Channel<Element>, value: Element, handler: @escaping Handler) {
+        parts = { use throws(Failure) in try use(channel, value, handler) }
+    }
+
+    @inlinable
+    @inline(__always)
+    func withSide(_ body: (SelectSendingSide<Element>) -> Void) {
+        // Nothing in it throws.
+        try! parts { channel, value, _ in body(SelectSendingSide(channel, value)) }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -233,26 +260,38 @@ public struct SelectReportingSend<Element, Output, Failure: Error>: SelectCases 
 
     @inlinable
     @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { side.enter(entries, body) }
+    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        SelectSendingSide<Element>.enter(entries, body)
+    }
 
     @inlinable
     @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? { side.attempt() }
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        var outcome: SelectOutcome?
+        withSide { outcome = $0.attempt(reportsClosed: true) }
+        return outcome
+    }
 
     @inlinable
     @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) { side.prepare(entries, position) }
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        withSide { $0.prepare(entries, position, reportsClosed: true) }
+    }
 
     @inlinable
     @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if chosen != position { _ = entries.take(Element.self, position) }
+        withSide { $0.dispose(entries, position, except: chosen) }
     }
 
     @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        try handler(side.finish(choice, entries))
+        var output: Output?
+        try parts { channel, value, handler throws(Failure) in
+            output = try handler(SelectSendingSide(channel, value).finish(choice, entries))
+        }
+        return output!
     }
 }
 
@@ -263,31 +302,27 @@ struct SelectSendingSide<Element> {
     let channel: Channel<Element>
     @usableFromInline
     let value: Element
-    @usableFromInline
-    let reportsClosed: Bool
 
     @inlinable
-    init(channel: Channel<Element>, value: Element, reportsClosed: Bool) {
+    @inline(__always)
+    init(_ channel: Channel<Element>, _ value: Element) {
         self.channel = channel
         self.value = value
-        self.reportsClosed = reportsClosed
     }
 
     @inlinable
     @inline(__always)
-    func enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var slot = SelectSlot<Element>()
+    static func enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+        var slot = ElementSlot<Element>()
         unsafe withUnsafeMutablePointer(to: &slot) { slot in
             var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
-            withExtendedLifetime(channel) {
-                unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
-            }
+            unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
         }
     }
 
     @inlinable
     @inline(__always)
-    func attempt() -> SelectOutcome? {
+    func attempt(reportsClosed: Bool) -> SelectOutcome? {
         let step = channel.reference.beginSend()
         switch step {
         case .ring, .receiver:
@@ -302,9 +337,17 @@ struct SelectSendingSide<Element> {
 
     @inlinable
     @inline(__always)
-    func prepare(_ entries: SelectEntries, _ position: Int) {
-        entries.put(value, position)
+    func prepare(_ entries: SelectEntries, _ position: Int, reportsClosed: Bool) {
+        unsafe entries.slot(of: Element.self, position).pointee.element = value
         entries.setSend(position, channel.reference, reportsClosed: reportsClosed)
+    }
+
+    @inlinable
+    @inline(__always)
+    func dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        if chosen != position { unsafe entries.slot(of: Element.self, position).pointee.element = nil }
+        // The channel must not go while the core looks at what it refers to.
+        withExtendedLifetime(channel) {}
     }
 
     /// Whether the value was sent.
@@ -316,15 +359,11 @@ struct SelectSendingSide<Element> {
             give(value, step)
             return true
         case .sendPrepared(let step):
-            give(entries.take(Element.self, choice.index), step)
+            give(unsafe entries.slot(of: Element.self, choice.index).takeElement(), step)
             return true
         case .sent:
-            // Whoever took the element moved it out.
-            entries.clear(Element.self, choice.index)
+            unsafe entries.slot(of: Element.self, choice.index).forget()
             return true
-        case .notSentPrepared:
-            _ = entries.take(Element.self, choice.index)
-            return false
         default:
             return false
         }
@@ -368,15 +407,18 @@ public func otherwise<Output, Failure: Error>(
 
 /// What `after` makes.
 public struct SelectTimeout<Output, Failure: Error>: SelectCases {
+    public typealias Handler = () throws(Failure) -> Output
     @usableFromInline
-    let timeout: Duration
+    typealias Use = (Duration, Handler) throws(Failure) -> Void
+
+    /// All in one closure: see `SelectReceive`.
     @usableFromInline
-    let handler: () throws(Failure) -> Output
+    let parts: (Use) throws(Failure) -> Void
 
     @inlinable
-    init(timeout: Duration, handler: @escaping () throws(Failure) -> Output) {
-        self.timeout = timeout
-        self.handler = handler
+    @inline(__always)
+    init(timeout: Duration, handler: @escaping Handler) {
+        parts = { use throws(Failure) in try use(timeout, handler) }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -394,12 +436,17 @@ public struct SelectTimeout<Output, Failure: Error>: SelectCases {
 
     @inlinable
     @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) { entries.setTimeout(position, timeout) }
+    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+        // Nothing in it throws.
+        try! parts { timeout, _ in entries.setTimeout(position, timeout) }
+    }
 
     @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        try handler()
+        var output: Output?
+        try parts { _, handler throws(Failure) in output = try handler() }
+        return output!
     }
 }
 

@@ -125,20 +125,18 @@ public struct SelectOutcome {
     enum Kind {
         /// The channel's lock is held: the step is to be finished.
         case receive(ReceiveStep)
-        /// The element lies in the entry's place.
+        /// The element lies in the entry's slot.
         case received
         /// The channel is closed and drained.
         case receivedNothing
         /// The channel's lock is held: the step is to be finished, with the element from the case.
         case send(SendStep)
-        /// The same, with the element from the entry's place.
+        /// The same, with the element from the entry's slot.
         case sendPrepared(SendStep)
         /// The element was taken.
         case sent
         /// The channel is closed.
         case notSent
-        /// The same; the element is still in the entry's place.
-        case notSentPrepared
         /// A timeout or `otherwise`.
         case reached
     }
@@ -266,7 +264,7 @@ private struct SelectCore {
                         continue
                     }
                     unlockAll()
-                    return SelectChoice(index: index, outcome: .notSentPrepared)
+                    return SelectChoice(index: index, outcome: .notSent)
                 case .ring, .receiver:
                     unlockAll(except: channel(index))
                     return SelectChoice(index: index, outcome: .sendPrepared(step))
@@ -335,7 +333,7 @@ private struct SelectCore {
             return SelectChoice(index: winner, outcome: succeeded ? .received : .receivedNothing)
         }
         if succeeded { return SelectChoice(index: winner, outcome: .sent) }
-        if reportsClosed(winner) { return SelectChoice(index: winner, outcome: .notSentPrepared) }
+        if reportsClosed(winner) { return SelectChoice(index: winner, outcome: .notSent) }
         unsafe base[winner].entry.pointee.kind = .never
         return nil
     }
