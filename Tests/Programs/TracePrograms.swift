@@ -64,7 +64,9 @@ private func traceKilled(_ run: Run) {
     let path = unsafe String(cString: apus_environment("APUS_TRACE")!)
     waitUntil {
         let lines = readFile(path).split(separator: "\n")
+        // Each thread's part is written by itself: theirs who ran, and ours, who has started them.
         return lines.count { $0.contains("\"then\":\"ends\"") } == 100
+            && lines.count { $0.contains("\"ph\":\"i\"") } == 101
             && lines.contains { $0.contains("\"ph\":\"B\"") && $0.contains("\"goroutine\":") }
     }
     // Who started this program may have blocked it.

@@ -80,39 +80,44 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// With the lock held.
     @inlinable
     func waitToSend(_ element: consuming Element) throws {
-        var slot = ElementSlot(element)
-        try unsafe withUnsafeMutablePointer(to: &slot) { slot in
+        var element: Element? = consume element
+        try unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
+            let place = frame.baseAddress!
+            unsafe place.initialize(to: element.take()!)
             while true {
-                switch unsafe reference.waitToSend(UnsafeMutableRawPointer(slot)) {
+                switch unsafe reference.waitToSend(UnsafeMutableRawPointer(place)) {
                 case .succeeded:
-                    return unsafe slot.forget()
+                    return
                 case .closed:
+                    unsafe place.deinitialize(count: 1)
                     throw ChannelClosed()
                 case .cancelled:
-                    throw reference.cancellation()
+                    unsafe place.deinitialize(count: 1)
+                    throw reference.cancellation
                 case .again:
                     let step = reference.beginSend()
                     if case .wait = step { continue }
-                    guard unsafe finish(step, from: slot) else { throw ChannelClosed() }
+                    guard unsafe finish(step, from: place) else { throw ChannelClosed() }
                     return
                 }
             }
         }
     }
 
-    /// Moves the element where the step says. False when the channel is closed; the element is then still there.
+    /// Moves the element where the step says. False when the channel is closed; the element is then destroyed.
     @inlinable
-    func finish(_ step: SendStep, from slot: UnsafeMutablePointer<ElementSlot<Element>>) -> Bool {
+    func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
         switch step {
         case .ring(let place):
-            unsafe place.initializeMemory(as: Element.self, to: slot.takeElement())
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
             reference.finishRing()
             return true
         case .receiver(let place, let node):
-            unsafe place.initializeMemory(as: Element.self, to: slot.takeElement())
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
             unsafe reference.finishHandOver(node)
             return true
         case .closed, .wait:
+            unsafe source.deinitialize(count: 1)
             return false
         }
     }
@@ -143,9 +148,8 @@ public final class Channel<Element: ~Copyable>: Sendable {
             reference.finishRing()
         case .ringAndSender(let place, let source, let node):
             unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            // Not as an array of one, of which the optimiser knows less.
-            unsafe place.initializeMemory(
-                as: Element.self, to: source.assumingMemoryBound(to: Element.self).move())
+            unsafe place.moveInitializeMemory(
+                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
             unsafe reference.finishHandOver(node)
         case .sender(let source, let node):
             unsafe element = source.assumingMemoryBound(to: Element.self).move()
@@ -158,12 +162,12 @@ public final class Channel<Element: ~Copyable>: Sendable {
 
     @inlinable
     func waitToReceive() -> sending Element? {
-        var slot = ElementSlot<Element>()
-        return unsafe withUnsafeMutablePointer(to: &slot) { slot in
+        unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
+            let place = frame.baseAddress!
             while true {
-                switch unsafe reference.waitToReceive(UnsafeMutableRawPointer(slot)) {
+                switch unsafe reference.waitToReceive(UnsafeMutableRawPointer(place)) {
                 case .succeeded:
-                    return unsafe slot.takeElement()
+                    return unsafe place.move()
                 case .closed:
                     return nil
                 case .cancelled:

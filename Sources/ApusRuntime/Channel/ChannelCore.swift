@@ -149,7 +149,6 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
-    @_effects(releasenone)
     func beginSend() -> SendStep {
         schedulingPoint()
         unsafe core.pointee.lock.lock()
@@ -175,14 +174,12 @@ struct ChannelReference: @unchecked Sendable {
 
     /// After an element was moved into or out of the ring.
     @usableFromInline
-    @_effects(releasenone)
     func finishRing() {
         unsafe core.pointee.lock.unlock()
     }
 
     /// After an element was moved into or out of a waiter's frame: lets the waiter go on.
     @usableFromInline
-    @_effects(releasenone)
     func finishHandOver(_ node: UnsafeMutablePointer<WaitNode>) {
         let goroutine = unsafe node.pointee.goroutine
         unsafe node.pointee.outcome = .succeeded
@@ -192,7 +189,6 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Gives up instead of waiting.
     @usableFromInline
-    @_effects(releasenone)
     func cancelStep() {
         unsafe core.pointee.lock.unlock()
     }
@@ -200,7 +196,6 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a receiver has taken the element at `element`. Unless it `succeeded`, the element is still there.
     /// Called with the lock held, unlocks it.
     @usableFromInline
-    @_effects(releasenone)
     func waitToSend(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {
@@ -226,19 +221,16 @@ struct ChannelReference: @unchecked Sendable {
 
     /// Why the calling goroutine's wait was cancelled.
     @usableFromInline
-    @_effects(releasenone)
-    func cancellation() -> Cancellation { GoroutineReference.currentParkable().cancellation ?? .requested }
+    var cancellation: Cancellation { GoroutineReference.currentParkable().cancellation ?? .requested }
 
     /// An operation that cannot throw was cancelled.
     @usableFromInline
-    @_effects(releasenone)
     func noteCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
     // MARK: Receiving
 
     /// Locks and decides. Unlocked again when it returns `closed`.
     @usableFromInline
-    @_effects(releasenone)
     func beginReceive() -> ReceiveStep {
         schedulingPoint()
         unsafe core.pointee.lock.lock()
@@ -271,7 +263,6 @@ struct ChannelReference: @unchecked Sendable {
     /// Waits until a sender has put an element at `element`; unless it `succeeded`, there is none. Called with the lock
     /// held, unlocks it.
     @usableFromInline
-    @_effects(releasenone)
     func waitToReceive(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
         guard waiter.cancellation == nil else {

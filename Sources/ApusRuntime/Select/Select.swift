@@ -34,7 +34,6 @@
 ///
 /// - Complexity: O(n log n) for n cases. Does not allocate when at most 16 cases are given, none of them in a loop.
 @inlinable
-@inline(__always)
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws(Cases.Failure)
 where Cases.Output == Void {
     if try runSelect(cases()) == nil { noteSelectCutShort() }
@@ -51,55 +50,54 @@ where Cases.Output == Void {
 ///
 /// - Throws: What the handler throws; `Cancellation` when the goroutine is cancelled before a case is ready.
 @inlinable
-@inline(__always)
 @_disfavoredOverload
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws -> Cases.Output {
     guard let output = try runSelect(cases()) else { throw selectCancellation() }
     return output
 }
 
-/// Nil: cancelled. Inlined as a whole, with one place for each handler, so that the optimiser sees where it is called and
-/// needs no memory for what it captures.
+/// Nil: cancelled.
 @inlinable
 @inline(__always)
 func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
-    var output: Cases.Output?
-    var failure: Cases.Failure?
-    cases._enter(SelectEntries()) { entries in
-        var choice = attemptSelect(cases)
-        if choice == nil {
-            cases._prepare(entries, 0)
-            choice = entries.choose()
-            cases._dispose(entries, 0, except: choice?.index)
+    let count = cases._count
+    if count <= SelectOrder.maximumCount {
+        var order = SelectOrder(count: count)
+        while let index = order.next() {
+            if let output = try cases._attempt(index) { return output }
         }
-        guard let choice else { return }
-        do throws(Cases.Failure) {
-            output = try cases._finish(choice, choice.index, entries)
-        } catch {
-            failure = error
+        // With one channel, that it was not ready is all there is to know.
+        if cases._channelCount <= 1, let index = cases._otherwiseIndex {
+            return try cases._finish(SelectChoice(index: index, outcome: .reached), index, nil)
         }
     }
-    if let failure { throw failure }
-    return output
+    return try waitSelect(cases, count: count)
 }
 
-/// Tries the cases one by one. Nil: none was ready.
 @inlinable
-@inline(__always)
-func attemptSelect<Cases: SelectCases>(_ cases: Cases) -> SelectChoice? {
-    let count = cases._count
-    guard count <= SelectOrder.maximumCount else { return nil }
-    var order = SelectOrder(count: count)
-    while let index = order.next() {
-        if let outcome = cases._attempt(index) { return SelectChoice(index: index, outcome: outcome.kind) }
-    }
-    // With one channel, that it was not ready is all there is to know.
-    guard cases._channelCount <= 1, let index = cases._otherwiseIndex else { return nil }
-    return SelectChoice(index: index, outcome: .reached)
+@inline(never)
+func waitSelect<Cases: SelectCases>(_ cases: Cases, count: Int) throws(Cases.Failure) -> Cases.Output? {
+    let result: Result<Cases.Output, Cases.Failure>? =
+        unsafe withUnsafeTemporaryAllocation(of: SelectEntry.self, capacity: count) { buffer in
+            unsafe withUnsafeTemporaryAllocation(byteCount: cases._storageBytes, alignment: 16) { storage in
+                // An empty buffer has no address, and is not looked at either.
+                var entries = unsafe SelectEntries(buffer.baseAddress, storage: storage.baseAddress)
+                cases._prepare(&entries)
+                let choice = entries.choose()
+                // Last: a channel may be locked until the case is finished, and destroying a value may run users' code.
+                defer { cases._dispose(entries, 0, except: choice?.index) }
+                guard let choice else { return nil }
+                do throws(Cases.Failure) {
+                    return .success(try cases._finish(choice, choice.index, entries))
+                } catch {
+                    return .failure(error)
+                }
+            }
+        }
+    return try result?.get()
 }
 
 @usableFromInline
-@_effects(releasenone)
 func noteSelectCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
 @usableFromInline
@@ -131,15 +129,15 @@ struct SelectOrder {
     mutating func next() -> Int? {
         guard left > 0 else { return nil }
         // Of the high half's bits as many as are needed, scaled to 0..<left (Lemire 2019). Sixteen draws use them up slowly.
-        let draw = ((random &>> 32) &* UInt64(truncatingIfNeeded: left)) &>> 32
+        let draw = Int(((random >> 32) &* UInt64(left)) >> 32)
         random = random &* 0x5851_f42d_4c95_7f2d &+ 0x1405_7b7e_f767_814f
-        left &-= 1
-        let shift = draw &* 4
-        let chosen = cases &>> shift & 15
+        left -= 1
+        let shift = UInt64(draw) &* 4
+        let chosen = cases >> shift & 15
         // The last one takes its place.
-        let last = cases &>> (UInt64(truncatingIfNeeded: left) &* 4) & 15
-        cases = cases & ~(15 &<< shift) | last &<< shift
-        return Int(truncatingIfNeeded: chosen)
+        let last = cases >> (UInt64(left) &* 4) & 15
+        cases = cases & ~(15 << shift) | last << shift
+        return Int(chosen)
     }
 }
 
@@ -148,19 +146,15 @@ struct SelectOrder {
 /// Collects the cases of a `select`.
 @resultBuilder
 public enum SelectBuilder {
-    /// One case.
     @inlinable
     public static func buildExpression<Cases: SelectCases>(_ cases: Cases) -> Cases { cases }
 
-    /// No case at all.
     @inlinable
     public static func buildBlock() -> SelectNothing { SelectNothing() }
 
-    /// The first of several cases.
     @inlinable
     public static func buildPartialBlock<Cases: SelectCases>(first: Cases) -> Cases { first }
 
-    /// One case after others. None of the handlers throws.
     @inlinable
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
         accumulated: First, next: Second
@@ -169,7 +163,6 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
-    /// One case after others. Some of the handlers throw.
     @inlinable
     @_disfavoredOverload
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
@@ -178,27 +171,23 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
-    /// Cases under an `if`.
     @inlinable
     public static func buildOptional<Cases: SelectCases>(_ cases: Cases?) -> SelectOptional<Cases> {
         SelectOptional(cases)
     }
 
-    /// Cases under an `if` with an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         first: First
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .first(first) }
 
-    /// Cases under an `else`, or in a `switch`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         second: Second
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .second(second) }
 
-    /// Cases made in a loop.
     @inlinable
     public static func buildArray<Cases: SelectCases>(_ cases: [Cases]) -> SelectArray<Cases> { SelectArray(cases) }
 }

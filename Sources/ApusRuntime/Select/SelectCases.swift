@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kinds of cases that a `select` may have; SelectLists.swift has the lists of them. Indices count from the beginning of
+// The kinds of cases that a `select` may have, and how lists of them are made of pairs. Indices count from the beginning of
 // the list that is asked; where the whole select's index is meant, it is called `position`.
-//
-// Everything that a case needs for waiting lies in variables of the function that calls `select`, one set for each case:
-// `_enter` has them, calls what follows, and is inlined like all the rest. (Memory of a size known at run time only, as of
-// `withUnsafeTemporaryAllocation`, would keep the optimiser from leaving out the channels' reference counts.)
 
 /// A case of a `select`, or a list of them. Made by `onReceive`, `onSend`, `after` and `otherwise`; not meant to be
 /// implemented by others.
@@ -18,25 +14,15 @@ public protocol SelectCases<Output> {
     var _count: Int { get }
     var _channelCount: Int { get }
     var _otherwiseIndex: Int? { get }
-    /// Calls `body` with the entries and one more for each case of this list.
-    func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void)
-    /// Locks the case's channel and decides; nil, and unlocked again, if it is not ready.
-    func _attempt(_ index: Int) -> SelectOutcome?
-    /// Fills in the entries, from the one at `position` on.
-    func _prepare(_ entries: SelectEntries, _ position: Int)
-    /// Destroys the elements that are left in the slots, except that of the chosen case. The list begins at `position`.
+    /// Room for the elements of all cases.
+    var _storageBytes: Int { get }
+    /// Runs the case if it is ready; nil if not.
+    func _attempt(_ index: Int) throws(Failure) -> Output?
+    func _prepare(_ entries: inout SelectEntries)
+    /// Destroys the elements that lie in the storage, except that of the chosen case. The list begins at `position`.
     func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?)
     /// Does what is left to do for the chosen case, and runs its handler.
-    func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output
-}
-
-extension SelectEntries {
-    @inlinable
-    @inline(__always)
-    func slot<Element: ~Copyable>(of type: Element.Type, _ position: Int) -> UnsafeMutablePointer<ElementSlot<Element>>
-    {
-        unsafe slot(position).assumingMemoryBound(to: ElementSlot<Element>.self)
-    }
+    func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output
 }
 
 // MARK: Receiving and sending
@@ -58,7 +44,7 @@ extension Channel {
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping () throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: self, value: value, handler: handler)
+        SelectSend(channel: self, value: value, reportsClosed: false) { _ throws(Failure) in try handler() }
     }
 
     /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
@@ -66,269 +52,103 @@ extension Channel {
     @inlinable
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
-    ) -> SelectReportingSend<Element, Output, Failure> {
-        SelectReportingSend(channel: self, value: value, handler: handler)
+    ) -> SelectSend<Element, Output, Failure> {
+        SelectSend(channel: self, value: value, reportsClosed: true, handler: handler)
     }
 }
 
 /// What `onReceive` makes.
-///
-/// It keeps its channel and its handler in one closure, as do the others: the optimiser takes structs apart that have no
-/// more than six fields, those of their parts included, and the list of all cases has to be among them.
 public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectCases {
-    public typealias Handler = (consuming Element?) throws(Failure) -> Output
     @usableFromInline
-    typealias Use = (Channel<Element>, Handler) throws(Failure) -> Void
-
+    let channel: Channel<Element>
     @usableFromInline
-    let parts: (Use) throws(Failure) -> Void
+    let handler: (consuming Element?) throws(Failure) -> Output
 
     @inlinable
-    @inline(__always)
-    init(channel: Channel<Element>, handler: @escaping Handler) {
-        parts = { use throws(Failure) in try use(channel, handler) }
-    }
-
-    @inlinable
-    @inline(__always)
-    func withChannel(_ body: (Channel<Element>) -> Void) {
-        // Nothing in it throws.
-        try! parts { channel, _ in body(channel) }
+    init(channel: Channel<Element>, handler: @escaping (consuming Element?) throws(Failure) -> Output) {
+        self.channel = channel
+        self.handler = handler
     }
 
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 1 }
     @inlinable public var _otherwiseIndex: Int? { nil }
+    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
 
     @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var slot = ElementSlot<Element>()
-        unsafe withUnsafeMutablePointer(to: &slot) { slot in
-            var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
-            unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
+    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+        let step = channel.reference.beginReceive()
+        if case .wait = step {
+            channel.reference.cancelStep()
+            return nil
         }
+        return try handler(channel.finish(step))
     }
 
     @inlinable
-    @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? {
-        var outcome: SelectOutcome?
-        withChannel { channel in
-            let step = channel.reference.beginReceive()
-            if case .wait = step {
-                channel.reference.cancelStep()
-            } else {
-                outcome = SelectOutcome(.receive(step))
-            }
-        }
-        return outcome
+    public func _prepare(_ entries: inout SelectEntries) {
+        entries.addReceive(
+            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
     }
 
     @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        withChannel { entries.setReceive(position, $0.reference) }
-    }
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
-    @inline(__always)
-    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        // The channel must not go while the core looks at what it refers to.
-        withChannel { withExtendedLifetime($0) {} }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        var output: Output?
-        try parts { channel, handler throws(Failure) in
-            output = try handler(Self.takeElement(channel, choice, entries))
-        }
-        return output!
-    }
-
-    @inlinable
-    @inline(__always)
-    static func takeElement(
-        _ channel: Channel<Element>, _ choice: SelectChoice, _ entries: SelectEntries
-    ) -> sending Element? {
-        nonisolated(unsafe) let element: Element?
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         switch choice.outcome {
         case .receive(let step):
-            unsafe element = channel.finish(step)
+            return try handler(channel.finish(step))
         case .received:
-            unsafe element = entries.slot(of: Element.self, choice.index).takeElement()
+            let place = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
+            nonisolated(unsafe) let element = unsafe place.move()
+            return unsafe try handler(element)
         default:
-            unsafe element = nil
+            return try handler(nil)
         }
-        return unsafe element
     }
 }
 
-/// What `onSend` makes. (Two types, since a handler that calls the handler would need memory.)
+/// What `onSend` makes.
 public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
-    public typealias Handler = () throws(Failure) -> Output
-    @usableFromInline
-    typealias Use = (Channel<Element>, Element, Handler) throws(Failure) -> Void
-
-    /// All in one closure: see `SelectReceive`.
-    @usableFromInline
-    let parts: (Use) throws(Failure) -> Void
-
-    @inlinable
-    @inline(__always)
-    init(channel: Channel<Element>, value: Element, handler: @escaping Handler) {
-        parts = { use throws(Failure) in try use(channel, value, handler) }
-    }
-
-    @inlinable
-    @inline(__always)
-    func withSide(_ body: (SelectSendingSide<Element>) -> Void) {
-        // Nothing in it throws.
-        try! parts { channel, value, _ in body(SelectSendingSide(channel, value)) }
-    }
-
-    @inlinable public var _count: Int { 1 }
-    @inlinable public var _channelCount: Int { 1 }
-    @inlinable public var _otherwiseIndex: Int? { nil }
-
-    @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        SelectSendingSide<Element>.enter(entries, body)
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? {
-        var outcome: SelectOutcome?
-        withSide { outcome = $0.attempt(reportsClosed: false) }
-        return outcome
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        withSide { $0.prepare(entries, position, reportsClosed: false) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        withSide { $0.dispose(entries, position, except: chosen) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        var output: Output?
-        try parts { channel, value, handler throws(Failure) in
-            _ = SelectSendingSide(channel, value).finish(choice, entries)
-            output = try handler()
-        }
-        return output!
-    }
-}
-
-/// What `onSend` makes for a handler that wants to know.
-public struct SelectReportingSend<Element, Output, Failure: Error>: SelectCases {
-    public typealias Handler = (_ isSent: Bool) throws(Failure) -> Output
-    @usableFromInline
-    typealias Use = (Channel<Element>, Element, Handler) throws(Failure) -> Void
-
-    /// All in one closure: see `SelectReceive`.
-    @usableFromInline
-    let parts: (Use) throws(Failure) -> Void
-
-    @inlinable
-    @inline(__always)
-    init(channel: Channel<Element>, value: Element, handler: @escaping Handler) {
-        parts = { use throws(Failure) in try use(channel, value, handler) }
-    }
-
-    @inlinable
-    @inline(__always)
-    func withSide(_ body: (SelectSendingSide<Element>) -> Void) {
-        // Nothing in it throws.
-        try! parts { channel, value, _ in body(SelectSendingSide(channel, value)) }
-    }
-
-    @inlinable public var _count: Int { 1 }
-    @inlinable public var _channelCount: Int { 1 }
-    @inlinable public var _otherwiseIndex: Int? { nil }
-
-    @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        SelectSendingSide<Element>.enter(entries, body)
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? {
-        var outcome: SelectOutcome?
-        withSide { outcome = $0.attempt(reportsClosed: true) }
-        return outcome
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        withSide { $0.prepare(entries, position, reportsClosed: true) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        withSide { $0.dispose(entries, position, except: chosen) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        var output: Output?
-        try parts { channel, value, handler throws(Failure) in
-            output = try handler(SelectSendingSide(channel, value).finish(choice, entries))
-        }
-        return output!
-    }
-}
-
-/// What cases that send have in common: all but the handler.
-@usableFromInline
-struct SelectSendingSide<Element> {
     @usableFromInline
     let channel: Channel<Element>
     @usableFromInline
     let value: Element
+    @usableFromInline
+    let reportsClosed: Bool
+    @usableFromInline
+    let handler: (Bool) throws(Failure) -> Output
 
     @inlinable
-    @inline(__always)
-    init(_ channel: Channel<Element>, _ value: Element) {
+    init(
+        channel: Channel<Element>, value: Element, reportsClosed: Bool,
+        handler: @escaping (Bool) throws(Failure) -> Output
+    ) {
         self.channel = channel
         self.value = value
+        self.reportsClosed = reportsClosed
+        self.handler = handler
     }
 
-    @inlinable
-    @inline(__always)
-    static func enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var slot = ElementSlot<Element>()
-        unsafe withUnsafeMutablePointer(to: &slot) { slot in
-            var entry = unsafe SelectEntry(previous: entries.last, slot: slot)
-            unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
-        }
-    }
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 1 }
+    @inlinable public var _otherwiseIndex: Int? { nil }
+    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
 
     @inlinable
-    @inline(__always)
-    func attempt(reportsClosed: Bool) -> SelectOutcome? {
-        let step = channel.reference.beginSend()
-        switch step {
-        case .ring, .receiver:
-            return SelectOutcome(.send(step))
+    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+        switch channel.reference.beginSend() {
+        case .ring(let place):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            channel.reference.finishRing()
+            return try handler(true)
+        case .receiver(let place, let node):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            unsafe channel.reference.finishHandOver(node)
+            return try handler(true)
         case .closed:
-            return reportsClosed ? SelectOutcome(.notSent) : nil
+            return reportsClosed ? try handler(false) : nil
         case .wait:
             channel.reference.cancelStep()
             return nil
@@ -336,51 +156,34 @@ struct SelectSendingSide<Element> {
     }
 
     @inlinable
-    @inline(__always)
-    func prepare(_ entries: SelectEntries, _ position: Int, reportsClosed: Bool) {
-        unsafe entries.slot(of: Element.self, position).pointee.element = value
-        entries.setSend(position, channel.reference, reportsClosed: reportsClosed)
+    public func _prepare(_ entries: inout SelectEntries) {
+        let place = unsafe entries.addSend(
+            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
+            reportsClosed: reportsClosed)
+        unsafe place.initializeMemory(as: Element.self, to: value)
     }
 
     @inlinable
-    @inline(__always)
-    func dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if chosen != position { unsafe entries.slot(of: Element.self, position).pointee.element = nil }
-        // The channel must not go while the core looks at what it refers to.
-        withExtendedLifetime(channel) {}
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        if chosen != position { destroyValue(entries, position) }
     }
 
-    /// Whether the value was sent.
     @inlinable
-    @inline(__always)
-    func finish(_ choice: SelectChoice, _ entries: SelectEntries) -> Bool {
+    func destroyValue(_ entries: SelectEntries, _ position: Int) {
+        unsafe entries.place(position).assumingMemoryBound(to: Element.self).deinitialize(count: 1)
+    }
+
+    @inlinable
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         switch choice.outcome {
         case .send(let step):
-            give(value, step)
-            return true
-        case .sendPrepared(let step):
-            give(unsafe entries.slot(of: Element.self, choice.index).takeElement(), step)
-            return true
+            let source = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
+            return try handler(unsafe channel.finish(step, from: source))
         case .sent:
-            unsafe entries.slot(of: Element.self, choice.index).forget()
-            return true
+            return try handler(true)
         default:
-            return false
-        }
-    }
-
-    @inlinable
-    @inline(__always)
-    func give(_ element: consuming Element, _ step: SendStep) {
-        switch step {
-        case .ring(let place):
-            unsafe place.initializeMemory(as: Element.self, to: element)
-            channel.reference.finishRing()
-        case .receiver(let place, let node):
-            unsafe place.initializeMemory(as: Element.self, to: element)
-            unsafe channel.reference.finishHandOver(node)
-        case .closed, .wait:
-            break
+            destroyValue(entries!, choice.index)
+            return try handler(false)
         }
     }
 }
@@ -407,46 +210,28 @@ public func otherwise<Output, Failure: Error>(
 
 /// What `after` makes.
 public struct SelectTimeout<Output, Failure: Error>: SelectCases {
-    public typealias Handler = () throws(Failure) -> Output
     @usableFromInline
-    typealias Use = (Duration, Handler) throws(Failure) -> Void
-
-    /// All in one closure: see `SelectReceive`.
+    let timeout: Duration
     @usableFromInline
-    let parts: (Use) throws(Failure) -> Void
+    let handler: () throws(Failure) -> Output
 
     @inlinable
-    @inline(__always)
-    init(timeout: Duration, handler: @escaping Handler) {
-        parts = { use throws(Failure) in try use(timeout, handler) }
+    init(timeout: Duration, handler: @escaping () throws(Failure) -> Output) {
+        self.timeout = timeout
+        self.handler = handler
     }
 
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
+    @inlinable public var _storageBytes: Int { 0 }
+    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { nil }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(timeout) }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var entry = unsafe SelectEntry(previous: entries.last, slot: nil)
-        unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        // Nothing in it throws.
-        try! parts { timeout, _ in entries.setTimeout(position, timeout) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
-        var output: Output?
-        try parts { _, handler throws(Failure) in output = try handler() }
-        return output!
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
+        try handler()
     }
 }
 
@@ -463,23 +248,13 @@ public struct SelectOtherwise<Output, Failure: Error>: SelectCases {
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { 0 }
-    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
+    @inlinable public var _storageBytes: Int { 0 }
+    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { nil }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addOtherwise() }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        var entry = unsafe SelectEntry(previous: entries.last, slot: nil)
-        unsafe withUnsafeMutablePointer(to: &entry) { entry in body(unsafe entries.adding(entry)) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) { entries.setOtherwise(position) }
-
-    @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         try handler()
     }
 }

@@ -17,136 +17,87 @@
 
 import CApus
 
-/// One case of a select, as the core sees it. Lies in the frame of the function that calls `select`.
+/// One case of a select, as the core sees it. Lies in the frame of `select`.
 @usableFromInline
 @safe
 struct SelectEntry {
-    @usableFromInline
     enum Kind: UInt8 { case receive, send, timeout, otherwise, never }
 
-    /// The case before it.
-    @usableFromInline
-    let previous: UnsafeMutablePointer<SelectEntry>?
-    /// Where the element lies, or shall be put.
-    @usableFromInline
-    let slot: UnsafeMutableRawPointer?
-    // What follows is filled in when the select waits.
-    @usableFromInline
     var kind: Kind
     /// A send that is chosen also when the channel is closed, to say so; else such a case is never ready.
+    let reportsClosed: Bool
+    let channel: ChannelReference?
+    /// Where the element lies, or shall be put.
     @usableFromInline
-    var reportsClosed: Bool
-    @usableFromInline
-    var channel: ChannelReference?
-    @usableFromInline
-    var deadline: MonotonicTime
-
-    @inlinable
-    @inline(__always)
-    init(previous: UnsafeMutablePointer<SelectEntry>?, slot: UnsafeMutableRawPointer?) {
-        unsafe self.previous = previous
-        unsafe self.slot = slot
-        kind = .never
-        reportsClosed = false
-        channel = nil
-        deadline = .distantFuture
-    }
+    let place: UnsafeMutableRawPointer?
+    let deadline: MonotonicTime
+    fileprivate var node: WaitNode
+    /// The indices of all entries in the order in which they are looked at: of the entry at this position.
+    fileprivate var inTurn: Int
+    /// The same in the order of their channels' addresses.
+    fileprivate var inLockOrder: Int
 }
 
-/// The cases of one `select`, the last one first. Public only for the protocol that names it.
+/// The cases of one `select`, being collected and waited for. Public only for the protocol that names it.
 @safe
 public struct SelectEntries {
+    private let base: UnsafeMutablePointer<SelectEntry>
+    private var storage: UnsafeMutableRawPointer
     @usableFromInline
-    let last: UnsafeMutablePointer<SelectEntry>?
-    @usableFromInline
-    let count: Int
+    private(set) var count = 0
+    private let waiter: GoroutineReference
 
-    @inlinable
-    init() {
-        unsafe last = nil
-        count = 0
+    /// Both may be nil for an empty list.
+    @usableFromInline
+    init(_ base: UnsafeMutablePointer<SelectEntry>?, storage: UnsafeMutableRawPointer?) {
+        let nowhere = unsafe UnsafeMutablePointer<SelectEntry>(bitPattern: MemoryLayout<SelectEntry>.alignment)!
+        unsafe self.base = base ?? nowhere
+        unsafe self.storage = storage ?? UnsafeMutableRawPointer(nowhere)
+        waiter = .currentParkable()
     }
 
-    @inlinable
-    init(last: UnsafeMutablePointer<SelectEntry>, count: Int) {
-        unsafe self.last = last
-        self.count = count
-    }
-
-    @inlinable
-    func adding(_ entry: UnsafeMutablePointer<SelectEntry>) -> SelectEntries {
-        unsafe SelectEntries(last: entry, count: count + 1)
-    }
-
-    private func entry(_ position: Int) -> UnsafeMutablePointer<SelectEntry> {
-        var entry = unsafe last!
-        for _ in position + 1..<count { unsafe entry = entry.pointee.previous! }
-        return unsafe entry
-    }
-
+    /// Where the element of the entry at `index` lies.
     @usableFromInline
-    @_effects(releasenone)
-    func slot(_ position: Int) -> UnsafeMutableRawPointer { unsafe entry(position).pointee.slot! }
+    func place(_ index: Int) -> UnsafeMutableRawPointer { unsafe base[index].place! }
 
+    /// Adds a case that receives; its element will be put into the storage.
     @usableFromInline
-    @_effects(releasenone)
-    func setReceive(_ position: Int, _ channel: ChannelReference) {
-        let entry = unsafe entry(position)
-        unsafe entry.pointee.kind = .receive
-        unsafe entry.pointee.channel = channel
+    mutating func addReceive(_ channel: ChannelReference, bytes: Int, alignment: Int) {
+        unsafe add(.receive, channel: channel, place: takeStorage(bytes, alignment))
+    }
+
+    /// Adds a case that sends, and returns where its element is to be put.
+    @usableFromInline
+    mutating func addSend(
+        _ channel: ChannelReference, bytes: Int, alignment: Int, reportsClosed: Bool
+    ) -> UnsafeMutableRawPointer {
+        let place = unsafe takeStorage(bytes, alignment)
+        unsafe add(.send, channel: channel, place: place, reportsClosed: reportsClosed)
+        return unsafe place
     }
 
     @usableFromInline
-    @_effects(releasenone)
-    func setSend(_ position: Int, _ channel: ChannelReference, reportsClosed: Bool) {
-        let entry = unsafe entry(position)
-        unsafe entry.pointee.kind = .send
-        unsafe entry.pointee.channel = channel
-        unsafe entry.pointee.reportsClosed = reportsClosed
+    mutating func addTimeout(_ timeout: Duration) { unsafe add(.timeout, deadline: .after(timeout)) }
+
+    @usableFromInline
+    mutating func addOtherwise() { unsafe add(.otherwise) }
+
+    private mutating func add(
+        _ kind: SelectEntry.Kind, channel: ChannelReference? = nil, place: UnsafeMutableRawPointer? = nil,
+        reportsClosed: Bool = false, deadline: MonotonicTime = .distantFuture
+    ) {
+        unsafe (base + count).initialize(
+            to: SelectEntry(
+                kind: kind, reportsClosed: reportsClosed, channel: channel, place: place, deadline: deadline,
+                node: WaitNode(goroutine: waiter, isClaimable: true, element: place), inTurn: count, inLockOrder: count)
+        )
+        count += 1
     }
 
-    @usableFromInline
-    @_effects(releasenone)
-    func setTimeout(_ position: Int, _ timeout: Duration) {
-        let entry = unsafe entry(position)
-        unsafe entry.pointee.kind = .timeout
-        unsafe entry.pointee.deadline = .after(timeout)
-    }
-
-    @usableFromInline
-    @_effects(releasenone)
-    func setOtherwise(_ position: Int) { unsafe entry(position).pointee.kind = .otherwise }
-}
-
-/// What is left to do for the chosen case. Public only for the protocol that names it.
-@safe
-public struct SelectOutcome {
-    @usableFromInline
-    enum Kind {
-        /// The channel's lock is held: the step is to be finished.
-        case receive(ReceiveStep)
-        /// The element lies in the entry's slot.
-        case received
-        /// The channel is closed and drained.
-        case receivedNothing
-        /// The channel's lock is held: the step is to be finished, with the element from the case.
-        case send(SendStep)
-        /// The same, with the element from the entry's slot.
-        case sendPrepared(SendStep)
-        /// The element was taken.
-        case sent
-        /// The channel is closed.
-        case notSent
-        /// A timeout or `otherwise`.
-        case reached
-    }
-
-    @usableFromInline
-    let kind: Kind
-
-    @usableFromInline
-    init(_ kind: Kind) {
-        self.kind = kind
+    private mutating func takeStorage(_ bytes: Int, _ alignment: Int) -> UnsafeMutableRawPointer {
+        let place = unsafe storage.alignedUp(toMultipleOf: alignment)
+        unsafe storage = place + bytes
+        return unsafe place
     }
 }
 
@@ -154,12 +105,29 @@ public struct SelectOutcome {
 @safe
 public struct SelectChoice {
     @usableFromInline
-    let index: Int
-    @usableFromInline
-    let outcome: SelectOutcome.Kind
+    enum Outcome {
+        /// The channel's lock is held: the step is to be finished.
+        case receive(ReceiveStep)
+        case send(SendStep)
+        /// The element lies in the entry's place.
+        case received
+        /// The channel is closed and drained.
+        case receivedNothing
+        /// The element was taken.
+        case sent
+        /// The channel is closed, the element still in its place.
+        case notSent
+        /// A timeout or `otherwise`.
+        case reached
+    }
 
     @usableFromInline
-    init(index: Int, outcome: SelectOutcome.Kind) {
+    let index: Int
+    @usableFromInline
+    let outcome: Outcome
+
+    @usableFromInline
+    init(index: Int, outcome: Outcome) {
         self.index = index
         self.outcome = outcome
     }
@@ -168,52 +136,7 @@ public struct SelectChoice {
 extension SelectEntries {
     /// Waits until one case can be chosen. Nil: the goroutine is cancelled.
     @usableFromInline
-    @_effects(releasenone)
-    func choose() -> SelectChoice? {
-        unsafe withUnsafeTemporaryAllocation(of: SelectWait.self, capacity: count) { waits in
-            let waiter = GoroutineReference.currentParkable()
-            for index in 0..<count {
-                let entry = unsafe entry(index)
-                let node = unsafe WaitNode(goroutine: waiter, isClaimable: true, element: entry.pointee.slot)
-                unsafe waits.initializeElement(
-                    at: index, to: SelectWait(entry: entry, node: node, inTurn: index, inLockOrder: index))
-            }
-            return unsafe SelectCore(waits, waiter: waiter).choose()
-        }
-    }
-}
-
-/// One case of a select that waits. Small, so that sixteen of them fit where small temporary allocations are made.
-@safe
-private struct SelectWait {
-    let entry: UnsafeMutablePointer<SelectEntry>
-    var node: WaitNode
-    /// The indices of all cases in the order in which they are looked at: of the case at this position.
-    var inTurn: Int
-    /// The same in the order of their channels' addresses.
-    var inLockOrder: Int
-}
-
-/// A select that waits.
-@safe
-private struct SelectCore {
-    private let base: UnsafeMutablePointer<SelectWait>
-    private let count: Int
-    private let waiter: GoroutineReference
-
-    init(_ waits: UnsafeMutableBufferPointer<SelectWait>, waiter: GoroutineReference) {
-        let nowhere = unsafe UnsafeMutablePointer<SelectWait>(bitPattern: MemoryLayout<SelectWait>.alignment)!
-        // An empty buffer has no address, and is not looked at either.
-        unsafe base = waits.baseAddress ?? nowhere
-        count = waits.count
-        self.waiter = waiter
-    }
-
-    private func kind(_ index: Int) -> SelectEntry.Kind { unsafe base[index].entry.pointee.kind }
-    private func channel(_ index: Int) -> ChannelReference? { unsafe base[index].entry.pointee.channel }
-    private func reportsClosed(_ index: Int) -> Bool { unsafe base[index].entry.pointee.reportsClosed }
-
-    func choose() -> SelectChoice? {
+    mutating func choose() -> SelectChoice? {
         sortByAddress()
         while true {
             schedulingPoint()
@@ -242,32 +165,32 @@ private struct SelectCore {
         var otherwise: Int?
         for position in 0..<count {
             let index = unsafe base[position].inTurn
-            switch kind(index) {
+            switch unsafe base[index].kind {
             case .receive:
-                let step = channel(index)!.decideReceive()
+                let step = unsafe base[index].channel!.decideReceive()
                 switch step {
                 case .wait: continue
                 case .closed:
                     unlockAll()
                     return SelectChoice(index: index, outcome: .receivedNothing)
                 case .ring, .ringAndSender, .sender:
-                    unlockAll(except: channel(index))
+                    unlockAll(except: unsafe base[index].channel)
                     return SelectChoice(index: index, outcome: .receive(step))
                 }
             case .send:
-                let step = channel(index)!.decideSend()
+                let step = unsafe base[index].channel!.decideSend()
                 switch step {
                 case .wait: continue
                 case .closed:
-                    guard reportsClosed(index) else {
-                        unsafe base[index].entry.pointee.kind = .never
+                    guard unsafe base[index].reportsClosed else {
+                        unsafe base[index].kind = .never
                         continue
                     }
                     unlockAll()
                     return SelectChoice(index: index, outcome: .notSent)
                 case .ring, .receiver:
-                    unlockAll(except: channel(index))
-                    return SelectChoice(index: index, outcome: .sendPrepared(step))
+                    unlockAll(except: unsafe base[index].channel)
+                    return SelectChoice(index: index, outcome: .send(step))
                 }
             case .otherwise: otherwise = index
             case .timeout, .never: continue
@@ -280,9 +203,8 @@ private struct SelectCore {
 
     private func earliestDeadline() -> (MonotonicTime, index: Int) {
         var earliest = (MonotonicTime.distantFuture, index: 0)
-        for index in 0..<count where kind(index) == .timeout {
-            let deadline = unsafe base[index].entry.pointee.deadline
-            if deadline < earliest.0 { earliest = (deadline, index) }
+        for index in 0..<count where unsafe base[index].kind == .timeout {
+            if unsafe base[index].deadline < earliest.0 { earliest = (unsafe base[index].deadline, index) }
         }
         return earliest
     }
@@ -293,9 +215,9 @@ private struct SelectCore {
     private func wait(until deadline: MonotonicTime) -> (winner: Int?, isExpired: Bool) {
         for index in 0..<count {
             unsafe base[index].node.outcome = .none
-            switch kind(index) {
-            case .receive: unsafe channel(index)!.core.pointee.receivers.append(&base[index].node)
-            case .send: unsafe channel(index)!.core.pointee.senders.append(&base[index].node)
+            switch unsafe base[index].kind {
+            case .receive: unsafe base[index].channel!.core.pointee.receivers.append(&base[index].node)
+            case .send: unsafe base[index].channel!.core.pointee.senders.append(&base[index].node)
             case .timeout, .otherwise, .never: break
             }
         }
@@ -316,9 +238,9 @@ private struct SelectCore {
     }
 
     private func removeNode(_ index: Int) {
-        guard let channel = channel(index) else { return }
+        guard let channel = unsafe base[index].channel else { return }
         unsafe ChannelCore.lock(channel.core)
-        switch kind(index) {
+        switch unsafe base[index].kind {
         case .receive: unsafe channel.core.pointee.receivers.remove(&base[index].node)
         case .send: unsafe channel.core.pointee.senders.remove(&base[index].node)
         case .timeout, .otherwise, .never: break
@@ -329,19 +251,19 @@ private struct SelectCore {
     /// What the winner's waker says. Nil: its channel was closed, and the case is never ready from now on.
     private func choice(of winner: Int) -> SelectChoice? {
         let succeeded = unsafe base[winner].node.succeeded
-        if kind(winner) == .receive {
+        if unsafe base[winner].kind == .receive {
             return SelectChoice(index: winner, outcome: succeeded ? .received : .receivedNothing)
         }
         if succeeded { return SelectChoice(index: winner, outcome: .sent) }
-        if reportsClosed(winner) { return SelectChoice(index: winner, outcome: .notSent) }
-        unsafe base[winner].entry.pointee.kind = .never
+        if unsafe base[winner].reportsClosed { return SelectChoice(index: winner, outcome: .notSent) }
+        unsafe base[winner].kind = .never
         return nil
     }
 
     // MARK: Orders and locks
 
     /// Channels come after all else in the order of the locks.
-    fileprivate var hasChannels: Bool { unsafe count > 0 && channel(base[count - 1].inLockOrder) != nil }
+    fileprivate var hasChannels: Bool { unsafe count > 0 && base[base[count - 1].inLockOrder].channel != nil }
 
     private func sortByAddress() {
         // Insertion sort: cases are few.
@@ -357,7 +279,7 @@ private struct SelectCore {
     }
 
     private func address(_ index: Int) -> UInt {
-        unsafe UInt(bitPattern: channel(index)?.core)
+        unsafe UInt(bitPattern: base[index].channel?.core)
     }
 
     /// Fisher and Yates: every order is equally likely, so every ready case is.
@@ -375,7 +297,7 @@ private struct SelectCore {
         var position = 0
         while position < count {
             let index = unsafe base[position].inLockOrder
-            let channel = channel(index)
+            let channel = unsafe base[index].channel
             position += 1
             while position < count, address(unsafe base[position].inLockOrder) == address(index) { position += 1 }
             if let channel { body(channel) }
@@ -397,7 +319,7 @@ private let commitSelect: ParkCommit = { goroutine, context in
     // Copied first: from `publish` on the goroutine may run, but until the last channel is unlocked it cannot return and
     // take its frame, where the entries lie, with it. It locks all channels to take its nodes out, except the one that woke
     // it, which could do so only when it was unlocked. Without any channel nothing holds it up, and nothing is left to do.
-    let entries = unsafe context!.assumingMemoryBound(to: SelectCore.self).pointee
+    let entries = unsafe context!.assumingMemoryBound(to: SelectEntries.self).pointee
     let hasChannels = entries.hasChannels
     let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: true)
     if hasChannels { entries.unlockAll() }
@@ -406,7 +328,6 @@ private let commitSelect: ParkCommit = { goroutine, context in
 
 /// A random number for choices that must be fair.
 @usableFromInline
-@_effects(releasenone)
 func selectRandom() -> UInt64 {
     guard let worker = ThreadReference.current?.record.worker else { return apus_random_seed() }
     return worker.nextRandom()

@@ -21,6 +21,7 @@ where First.Output == Second.Output {
 
     @inlinable public var _count: Int { first._count + second._count }
     @inlinable public var _channelCount: Int { first._channelCount + second._channelCount }
+    @inlinable public var _storageBytes: Int { first._storageBytes + second._storageBytes }
 
     @inlinable
     public var _otherwiseIndex: Int? {
@@ -28,9 +29,12 @@ where First.Output == Second.Output {
     }
 
     @inlinable
-    @inline(__always)
-    public func _attempt(_ index: Int) -> SelectOutcome? {
-        index < first._count ? first._attempt(index) : second._attempt(index - first._count)
+    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+        do {
+            return try index < first._count ? first._attempt(index) : second._attempt(index - first._count)
+        } catch {
+            throw rethrown(error)
+        }
     }
 
     /// `Failure` is either any error, or `Never` where neither part throws: so the cast holds.
@@ -38,16 +42,9 @@ where First.Output == Second.Output {
     func rethrown(_ error: any Error) -> Failure { error as! Failure }
 
     @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        first._enter(entries) { entries in second._enter(entries, body) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        first._prepare(entries, position)
-        second._prepare(entries, position + first._count)
+    public func _prepare(_ entries: inout SelectEntries) {
+        first._prepare(&entries)
+        second._prepare(&entries)
     }
 
     @inlinable
@@ -57,8 +54,7 @@ where First.Output == Second.Output {
     }
 
     @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         do {
             return try index < first._count
                 ? first._finish(choice, index, entries) : second._finish(choice, index - first._count, entries)
@@ -79,11 +75,11 @@ public struct SelectNothing: SelectCases {
     @inlinable public var _count: Int { 0 }
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
-    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
-    @inlinable public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { body(entries) }
-    @inlinable public func _prepare(_ entries: SelectEntries, _ position: Int) {}
+    @inlinable public var _storageBytes: Int { 0 }
+    @inlinable public func _attempt(_ index: Int) -> Void? { nil }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) {}
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
-    @inlinable public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) {}
+    @inlinable public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) {}
 }
 
 /// Cases under an `if`.
@@ -102,17 +98,9 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
     @inlinable public var _count: Int { cases?._count ?? 0 }
     @inlinable public var _channelCount: Int { cases?._channelCount ?? 0 }
     @inlinable public var _otherwiseIndex: Int? { cases?._otherwiseIndex }
-    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { cases!._attempt(index) }
-
-    @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        if let cases { cases._enter(entries, body) } else { body(entries) }
-    }
-
-    @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) { cases?._prepare(entries, position) }
+    @inlinable public var _storageBytes: Int { cases?._storageBytes ?? 0 }
+    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { try cases!._attempt(index) }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { cases?._prepare(&entries) }
 
     @inlinable
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
@@ -120,8 +108,7 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         try cases!._finish(choice, index, entries)
     }
 }
@@ -132,9 +119,7 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     public typealias Output = First.Output
     public typealias Failure = First.Failure
 
-    /// The condition holds.
     case first(First)
-    /// It does not.
     case second(Second)
 
     @inlinable
@@ -162,28 +147,26 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
-    public func _attempt(_ index: Int) -> SelectOutcome? {
+    public var _storageBytes: Int {
         switch self {
-        case .first(let cases): cases._attempt(index)
-        case .second(let cases): cases._attempt(index)
+        case .first(let cases): cases._storageBytes
+        case .second(let cases): cases._storageBytes
         }
     }
 
     @inlinable
-    @inline(__always)
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
+    public func _attempt(_ index: Int) throws(Failure) -> Output? {
         switch self {
-        case .first(let cases): cases._enter(entries, body)
-        case .second(let cases): cases._enter(entries, body)
+        case .first(let cases): try cases._attempt(index)
+        case .second(let cases): try cases._attempt(index)
         }
     }
 
     @inlinable
-    @inline(__always)
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
+    public func _prepare(_ entries: inout SelectEntries) {
         switch self {
-        case .first(let cases): cases._prepare(entries, position)
-        case .second(let cases): cases._prepare(entries, position)
+        case .first(let cases): cases._prepare(&entries)
+        case .second(let cases): cases._prepare(&entries)
         }
     }
 
@@ -196,8 +179,7 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         switch self {
         case .first(let cases): try cases._finish(choice, index, entries)
         case .second(let cases): try cases._finish(choice, index, entries)
@@ -220,6 +202,7 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
 
     @inlinable public var _count: Int { cases.reduce(0) { $0 + $1._count } }
     @inlinable public var _channelCount: Int { cases.reduce(0) { $0 + $1._channelCount } }
+    @inlinable public var _storageBytes: Int { cases.reduce(0) { $0 + $1._storageBytes } }
 
     @inlinable
     public var _otherwiseIndex: Int? {
@@ -243,28 +226,14 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
-    public func _attempt(_ index: Int) -> SelectOutcome? {
+    public func _attempt(_ index: Int) throws(Failure) -> Output? {
         let (part, index) = part(of: index)
-        return part._attempt(index)
+        return try part._attempt(index)
     }
 
     @inlinable
-    public func _enter(_ entries: SelectEntries, _ body: (SelectEntries) -> Void) { enter(0, entries, body) }
-
-    /// Enters the parts from this one on. A call inside a call, since each part's variables live only as long as its call.
-    @inlinable
-    func enter(_ part: Int, _ entries: SelectEntries, _ body: (SelectEntries) -> Void) {
-        guard part < cases.count else { return body(entries) }
-        cases[part]._enter(entries) { entries in enter(part + 1, entries, body) }
-    }
-
-    @inlinable
-    public func _prepare(_ entries: SelectEntries, _ position: Int) {
-        var position = position
-        for part in cases {
-            part._prepare(entries, position)
-            position += part._count
-        }
+    public func _prepare(_ entries: inout SelectEntries) {
+        for part in cases { part._prepare(&entries) }
     }
 
     @inlinable
@@ -277,8 +246,7 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
-    @inline(__always)
-    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         let (part, index) = part(of: index)
         return try part._finish(choice, index, entries)
     }
