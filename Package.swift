@@ -19,15 +19,23 @@ let package = Package(
         .library(name: "Apus", targets: ["Apus"]),
         .library(name: "ApusRuntime", targets: ["ApusRuntime"]),
         .library(name: "ApusNet", targets: ["ApusNet"]),
+        .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        // Of ApusMetrics alone: who does not use that product does not build it.
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     ],
     targets: [
         .target(name: "CApus"),
         .target(name: "ApusRuntime", dependencies: ["CApus"], swiftSettings: swiftSettings),
         .target(name: "ApusNet", dependencies: ["ApusRuntime", "CApus"], swiftSettings: swiftSettings),
         .target(name: "Apus", dependencies: ["ApusRuntime", "ApusNet"], swiftSettings: swiftSettings),
+        .target(
+            name: "ApusMetrics",
+            dependencies: ["ApusRuntime", .product(name: "CoreMetrics", package: "swift-metrics")],
+            swiftSettings: swiftSettings
+        ),
 
         .executableTarget(
             name: "echo",
@@ -62,6 +70,14 @@ let package = Package(
         .testTarget(
             name: "ApusNetTests",
             dependencies: ["ApusNet", "ApusRuntime", "CApus"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusMetricsTests",
+            dependencies: [
+                "ApusMetrics", "ApusRuntime", .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(
