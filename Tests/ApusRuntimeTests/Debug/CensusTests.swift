@@ -57,7 +57,7 @@ struct CensusTests {
         Self.waitUntil(waiter, waitsFor: .waitGroup)
         let joiner = go { waiter.join() }
         Self.waitUntil(joiner, waitsFor: .join)
-        let sleeper = go { _ = sleep(for: .milliseconds(50)) }
+        let sleeper = go { sleep(for: .milliseconds(50)) }
         Self.waitUntil(sleeper, waitsFor: .sleep)
         // The caller is not in the census for what it does itself.
         let own = go { Self.find(Goroutine.current!) }
