@@ -76,6 +76,9 @@ NOT_INSTRUMENTED size_t apus_backtrace_context(const struct apus_context *contex
         return 0;
     }
 #endif
+    if (pair[1] == 0) {
+        return 0;
+    }
     addresses[0] = pair[1];
     return 1 + apus_backtrace_frame(pair[0], low, high, addresses + 1, capacity - 1);
 }

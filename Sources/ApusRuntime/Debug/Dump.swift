@@ -52,7 +52,7 @@ package struct Dump {
     private var positions: [Sighting.Kind: Int] = [:]
     package private(set) var goroutineCount = 0
     private var waitingThreadCount = 0
-    private let now = MonotonicTime.now.nanoseconds
+    private let now = MonotonicTime.ofSystem.nanoseconds
 
     /// Looks at everything. With `callerFrame` the calling goroutine's stack is followed from there.
     package init(callerFrame: UInt? = nil) {

@@ -6,7 +6,7 @@
 // thread that writes the dump: it may take a second, and standard error may be a pipe that nobody reads.
 //
 // The signal is taken when the first goroutine is started, unless the program has given it an action before;
-// `APUS_DEBUG=sigquit=off` leaves it alone.
+// `APUS_DEBUG=sigquit=off` leaves it alone. Where it is blocked it stays so: somebody may wait for it with `sigwait`.
 
 import CApus
 import Synchronization

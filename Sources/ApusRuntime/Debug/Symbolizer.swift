@@ -214,7 +214,7 @@ enum Symbolizer {
 
     private static func addDynamicSymbol(of address: UInt, to result: inout Symbolization) {
         var distance: UInt = 0
-        guard let name = unsafe apus_dynamic_symbol(address - 1, &distance) else { return }
+        guard let name = unsafe apus_dynamic_symbol(address &- 1, &distance) else { return }
         var frames = result.frames(at: address)
         frames[frames.count - 1].set(symbol: unsafe String(cString: name))
         result.frames[address] = frames

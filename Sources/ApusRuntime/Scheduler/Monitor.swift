@@ -58,8 +58,10 @@ extension RecordReference where Record == SchedulerRecord {
         var observedLookCount: UInt64 = 0
         var round = 0
         var trace = ScheduleTrace(scheduler: self)
+        // It counts what it wakes like other threads do, but is none of the program's.
+        let thread = ThreadReference.attach(owner: .runtime)
         if record.traceFile != nil {
-            ThreadReference.currentOrAttached().record.trace?.record.ownTrack = TraceTrack.monitor
+            thread.record.trace?.record.ownTrack = TraceTrack.monitor
         }
         while true {
             nap(writing: &trace)

@@ -66,7 +66,7 @@ struct ThreadRecord: ~Copyable {
 enum ThreadOwner {
     /// A record that waits to be used again.
     case nobody
-    /// Started by the runtime, to run goroutines.
+    /// Started by the runtime: the monitor, and those that run goroutines.
     case runtime
     /// A thread that came to use the runtime.
     case program
@@ -99,9 +99,11 @@ extension RecordReference where Record == ThreadRecord {
     @inline(__always)
     var caller: GoroutineReference { running ?? record.waiter }
 
+    /// Gives the calling thread a record. The monitor is the runtime's, though it never runs a goroutine.
+    @discardableResult
     @inline(never)
-    private static func attach() -> ThreadReference {
-        let thread = Scheduler.shared.makeThreadRecord(owner: .program)
+    static func attach(owner: ThreadOwner = .program) -> ThreadReference {
+        let thread = Scheduler.shared.makeThreadRecord(owner: owner)
         thread.record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&thread.pointer.pointee.base)
         unsafe apus_destroy_at_thread_exit(thread.address)
