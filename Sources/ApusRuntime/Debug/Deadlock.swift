@@ -108,7 +108,13 @@ extension RecordReference where Record == SchedulerRecord {
         let asleep =
             record.spareThreadCount + (record.pollingThread == nil ? 0 : 1)
             + record.waitingThreadCount.load(ordering: .relaxed)
-        guard ours + programs == asleep, !hasQueuedWork, earliestTimer == .max else { return .alive }
+        guard ours + programs == asleep else { return .alive }
+        // Counted before anything else is looked at: an unknown thread that is gone by now has done what it did, and what
+        // it did is seen below. After the looks it would be too late: it could have woken somebody between the two.
+        // The monitor counts when it is there, not when it is about to start and the kernel does not know of it yet.
+        let monitors = record.monitor.isThere.load(ordering: .sequentiallyConsistent) ? 1 : 0
+        let allAreKnown = Int(apus_process_thread_count()) == ours + programs + monitors
+        guard !hasQueuedWork, earliestTimer == .max else { return .alive }
         for index in 0..<workerCount where worker(index).record.isRunning.load(ordering: .relaxed) {
             return .alive
         }
@@ -121,8 +127,7 @@ extension RecordReference where Record == SchedulerRecord {
             if waiter.record.signal.isGiven || waitsForOutside { someThreadMayGoOn = true }
         }
         if someThreadMayGoOn { return .alive }
-        let monitors = record.monitor.state.load(ordering: .relaxed) == 0 ? 0 : 1
-        guard Int(apus_process_thread_count()) == ours + programs + monitors else { return .unknownThreads }
+        guard allAreKnown else { return .unknownThreads }
         // The longest part comes last: it is for nothing only where somebody waits for a descriptor.
         if hasDescriptors, Self.someGoroutineWaitsForOutside() { return .alive }
         return .deadlocked
@@ -153,5 +158,6 @@ extension RecordReference where Record == SchedulerRecord {
 private func writeDeadlockReport() -> Never {
     writeError("apus: all goroutines are asleep: deadlock!\n")
     writeError(Dump().text())
+    endTrace()
     apus_exit_now(2)
 }

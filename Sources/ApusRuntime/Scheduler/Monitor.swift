@@ -16,6 +16,8 @@ import Synchronization
 struct MonitorState: ~Copyable {
     /// 0: not started, 1: awake, 2: asleep until a worker wakes up.
     let state = Atomic<UInt32>(0)
+    /// Whether the thread is there: set by itself. (Between 0 and 1 in `state` and this lies the time of its start.)
+    let isThere = Atomic<Bool>(false)
     let quit = QuitSignal()
 
     /// To be called after a worker left the idle list.
@@ -55,6 +57,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// The monitor thread's life.
     fileprivate func monitor() {
+        record.monitor.isThere.store(true, ordering: .sequentiallyConsistent)
         var observedLookCount: UInt64 = 0
         var round = 0
         var trace = ScheduleTrace(scheduler: self)
