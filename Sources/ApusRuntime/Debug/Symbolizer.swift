@@ -3,7 +3,7 @@
 // What return addresses are called: function, file and line, and the same of functions that were inlined there.
 //
 // Functions come from the symbol tables of the files that the program was loaded from, lines and inlined functions from
-// their debug information. The standard library has a module for this, too (`Runtime`); docs/design/0008-seeing.md says
+// their debug information. The standard library has a module for this, too (`Runtime`); docs/design/0011-seeing.md says
 // why it is not used. What cannot be found out is said (`Symbolization.remarks(on:)`), never guessed.
 
 import CApus
