@@ -94,6 +94,7 @@ final class Simulation: @unchecked Sendable {
     private var started: [Goroutine] = []
     private var aliveCount = 0
     private var steps = 0
+    private var isPassingForbidden = false
     private var bodyHasReturned = false
     private let ended = WaitGroup()
 
@@ -235,8 +236,14 @@ final class Simulation: @unchecked Sendable {
 
     /// Lets another goroutine run, if the seed says so.
     func passPoint() {
-        guard ThreadReference.current?.running != nil else { return }
+        guard !isPassingForbidden, ThreadReference.current?.running != nil else { return }
         Goroutine.yield()
+    }
+
+    /// For the time in which the goroutine holds a lock of threads and does what has scheduling points elsewhere.
+    @inline(__always)
+    static func forbidPassing(_ isForbidden: Bool) {
+        if apus_has_manual_clocks() { current?.isPassingForbidden = isForbidden }
     }
 }
 

@@ -86,6 +86,9 @@ extension ChannelReference {
 
 extension UnsafeMutablePointer where Pointee == TimerSource {
     fileprivate func withLock<Result>(_ body: (Self) -> Result) -> Result {
+        // What follows uses the channel, whose operations are scheduling points; but not with this lock held.
+        Simulation.forbidPassing(true)
+        defer { Simulation.forbidPassing(false) }
         unsafe pointee.lock.lock()
         defer { unsafe pointee.lock.unlock() }
         return unsafe body(self)

@@ -151,6 +151,74 @@ struct SimulationTests {
         }
     }
 
+    @Test("Timers and tickers are stopped, reset and received from, in any order", arguments: 0..<50)
+    func timers(seed: Int) throws {
+        let ticks = try withSimulation(seed: UInt64(seed)) {
+            let ticker = Ticker(every: .seconds(1))
+            let timer = Timer(after: .seconds(10))
+            let count = Shared(0)
+            let group = WaitGroup()
+            for _ in 0..<2 {
+                group.go {
+                    for _ in 0..<3 where ticker.channel.receive() != nil { count.withLock { $0 += 1 } }
+                }
+            }
+            group.go {
+                for _ in 0..<5 {
+                    timer.reset(.seconds(10))
+                    sleep(for: .milliseconds(100))
+                    timer.stop()
+                }
+            }
+            group.wait()
+            ticker.stop()
+            return count.withLock { $0 }
+        }
+        #expect(ticks == 6)
+    }
+
+    @Test("Cancelling, sending, receiving and selecting in any order: nothing is lost, nothing twice", arguments: [0, 1])
+    func explores(capacity: Int) throws {
+        for seed in 0..<1500 {
+            let (sent, received) = try withSimulation(seed: UInt64(seed)) {
+                let channel = Channel<Int>(capacity: capacity)
+                let other = Channel<Int>()
+                let sent = Shared(Set<Int>())
+                let received = Shared([Int]())
+                let senders = (0..<3).map { number in
+                    go {
+                        for turn in 0..<3 where (try? channel.send(number * 10 + turn)) != nil {
+                            sent.withLock { _ = $0.insert(number * 10 + turn) }
+                        }
+                    }
+                }
+                let receivers = (0..<2).map { number in
+                    go {
+                        while !Goroutine.isCancelled {
+                            var isOpen = true
+                            select {
+                                channel.onReceive { element in
+                                    if let element { received.withLock { $0.append(element) } } else { isOpen = false }
+                                }
+                                other.onReceive { _ in }
+                                if number == 0 { after(.milliseconds(5)) {} }
+                            }
+                            if !isOpen { return }
+                        }
+                    }
+                }
+                senders[0].cancel()
+                receivers[0].cancel()
+                for sender in senders { sender.join() }
+                channel.close()
+                for receiver in receivers { receiver.join() }
+                while let element = channel.tryReceive() { received.withLock { $0.append(element) } }
+                return (sent.withLock { $0 }, received.withLock { $0 })
+            }
+            #expect(received.count == sent.count && Set(received) == sent, "seed \(seed)")
+        }
+    }
+
     @Test("Values and errors come back, and simulations run side by side")
     func values() throws {
         #expect(try withSimulation { 5 } == 5)
