@@ -8,7 +8,7 @@ public import CoreMetrics
 
 /// Reports what the runtime does through swift-metrics.
 ///
-/// ```swift
+/// ```
 /// MetricsSystem.bootstrap(backend)
 /// let report = RuntimeMetrics.report(every: .seconds(15))
 /// // …
@@ -76,7 +76,7 @@ public enum RuntimeMetrics {
 
 /// Reports that go on until they are stopped: see `RuntimeMetrics.report(every:dimensions:to:)`.
 ///
-/// ```swift
+/// ```
 /// let report = RuntimeMetrics.report(every: .seconds(15))
 /// defer { report.stop() }
 /// ```

@@ -146,15 +146,19 @@ struct SelectOrder {
 /// Collects the cases of a `select`.
 @resultBuilder
 public enum SelectBuilder {
+    /// A case, or a list of them.
     @inlinable
     public static func buildExpression<Cases: SelectCases>(_ cases: Cases) -> Cases { cases }
 
+    /// No case at all.
     @inlinable
     public static func buildBlock() -> SelectNothing { SelectNothing() }
 
+    /// The first case.
     @inlinable
     public static func buildPartialBlock<Cases: SelectCases>(first: Cases) -> Cases { first }
 
+    /// The next case after those so far, none of which throws.
     @inlinable
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
         accumulated: First, next: Second
@@ -163,6 +167,7 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// The next case after those so far.
     @inlinable
     @_disfavoredOverload
     public static func buildPartialBlock<First: SelectCases, Second: SelectCases>(
@@ -171,23 +176,27 @@ public enum SelectBuilder {
         SelectPair(accumulated, next)
     }
 
+    /// Cases under an `if`.
     @inlinable
     public static func buildOptional<Cases: SelectCases>(_ cases: Cases?) -> SelectOptional<Cases> {
         SelectOptional(cases)
     }
 
+    /// Cases under an `if` that has an `else`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         first: First
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .first(first) }
 
+    /// Cases under an `else`.
     @inlinable
     public static func buildEither<First: SelectCases, Second: SelectCases>(
         second: Second
     ) -> SelectEither<First, Second>
     where First.Output == Second.Output, First.Failure == Second.Failure { .second(second) }
 
+    /// Cases made in a loop.
     @inlinable
     public static func buildArray<Cases: SelectCases>(_ cases: [Cases]) -> SelectArray<Cases> { SelectArray(cases) }
 }

@@ -119,7 +119,9 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     public typealias Output = First.Output
     public typealias Failure = First.Failure
 
+    /// Those of the first branch.
     case first(First)
+    /// Those of the other.
     case second(Second)
 
     @inlinable

@@ -177,7 +177,7 @@ struct SimulationTests {
         #expect(ticks == 6)
     }
 
-    @Test("Cancelling, sending, receiving and selecting in any order: nothing is lost, nothing twice", arguments: [0, 1])
+    @Test("Cancelling, sending, receiving and selecting: nothing is lost, nothing twice", arguments: [0, 1])
     func explores(capacity: Int) throws {
         for seed in 0..<1500 {
             let (sent, received) = try withSimulation(seed: UInt64(seed)) {
