@@ -12,6 +12,7 @@ let goSelectScenarios = [
     Scenario("select-stress", count: 5000, run: selectStress),
     Scenario("select-is-fair", count: 10_000, run: isFair),
     Scenario("select-pseudo-random-send", count: 1000, run: pseudoRandomSend),
+    Scenario("select-is-fair-when-it-waits", count: 1000, run: fairWhenItWaits),
     Scenario("select-same-channel-twice", count: 300, run: sameChannelTwice),
     Scenario("select-last-of-several-waiters", count: 300, run: lastOfSeveralWaiters),
     Scenario("select-fires-once", count: 10_000, run: firesOnce),
@@ -177,6 +178,39 @@ private func pseudoRandomSend(_ run: Run) {
         run.check(
             count > run.count / 10 && run.count - count > run.count / 10,
             "\(count) ones among \(run.count), capacity \(capacity)")
+    }
+}
+
+/// A select that waits with two cases on one channel, and is then met by somebody, chooses either. (Go queues the cases up
+/// in the order of their locks, which for one channel is random.)
+private func fairWhenItWaits(_ run: Run) {
+    let sent = Channel<Int>()
+    let received = Channel<Int>()
+    var chosen = (sent: [0, 0], received: [0, 0])
+    for _ in 0..<run.count {
+        let sending = go {
+            select {
+                sent.onSend(0) {}
+                sent.onSend(1) {}
+            }
+        }
+        let receiving = go { () -> Int in
+            var number = 0
+            select {
+                received.onReceive { _ in }
+                received.onReceive { _ in number = 1 }
+            }
+            return number
+        }
+        // Not looked at while they start: so mostly they wait by now, and with one worker always.
+        Goroutine.yield()
+        chosen.sent[sent.receive()!] += 1
+        try? received.send(0)
+        sending.join()
+        chosen.received[receiving.join()] += 1
+    }
+    for (name, counts) in [("sends", chosen.sent), ("receives", chosen.received)] {
+        run.check(counts.allSatisfy { $0 > run.count / 10 }, "\(counts) of two equal \(name)")
     }
 }
 

@@ -212,8 +212,11 @@ extension SelectEntries {
     // MARK: Waiting
 
     /// Queues up everywhere and parks; unlocks all. Returns the case whose channel has claimed the wait, if one has.
+    ///
+    /// In the random order too: of cases that wait for one channel, whoever comes there meets the one that queued up first.
     private func wait(until deadline: MonotonicTime) -> (winner: Int?, isExpired: Bool) {
-        for index in 0..<count {
+        for position in 0..<count {
+            let index = unsafe base[position].inTurn
             unsafe base[index].node.outcome = .none
             switch unsafe base[index].kind {
             case .receive: unsafe base[index].channel!.core.pointee.receivers.append(&base[index].node)

@@ -25,6 +25,7 @@ struct GoSelectTests {
     func fairness(workers: Int) throws {
         try expectScenario("select-is-fair", workers: workers)
         try expectScenario("select-pseudo-random-send", workers: workers)
+        try expectScenario("select-is-fair-when-it-waits", workers: workers)
     }
 
     @Test("Who loses leaves the queues in order", arguments: workerCounts, ["", "queue=2,migrate=2"])
