@@ -29,6 +29,7 @@ private let allScenarios: [Scenario] = [
     overflowScenarios,
     channelScenarios,
     syncScenarios,
+    cancellationScenarios,
     localScenarios,
     sleepScenarios,
     timerScenarios,

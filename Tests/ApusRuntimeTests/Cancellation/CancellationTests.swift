@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What cancels what, and what it does to a wait. Races are in Tests/Programs/CancellationPrograms.swift.
+// What cancels what, and what it does to a wait. Races are in CancellationRaceTests.
 
 import ApusRuntime
 import Testing

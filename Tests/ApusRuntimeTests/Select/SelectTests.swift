@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `select` promises, each promise by itself. Contention, fairness and leaks are in Tests/Programs/SelectPrograms.swift.
+// What `select` promises, each promise by itself. Contention, fairness and leaks are in Tests/Programs/GoSelectPrograms.swift.
 
 import ApusRuntime
 import Testing
