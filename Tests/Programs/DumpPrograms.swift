@@ -37,6 +37,13 @@ private func waitsDeepDown(_ depth: Int, _ channel: Channel<Int>) -> Int {
     return opaque(waitsDeepDown)(depth - 1, channel) + 1
 }
 
+/// Something follows the call: an optimiser makes the last one of a function a jump, and then nothing is left of its caller.
+@inline(never)
+private func waitsAsleep() {
+    sleep(for: .seconds(3600))
+    _ = opaque(0)
+}
+
 /// The dump when it holds all of these.
 private func dump(containing parts: [String]) -> String {
     while true {
@@ -58,7 +65,7 @@ private func dumpStates(_ run: Run) {
     let socket = PolledSocket(run, near)
     let receiver = go(name: "receiver") { waitsToReceive(empty) }
     go(name: "sender") { waitsToSend(full) }
-    go(name: "sleeper") { sleep(for: .seconds(3600)) }
+    go(name: "sleeper") { waitsAsleep() }
     go(name: "joiner") { receiver.join() }
     go(name: "locks") { guarded.mutex.withLock { _ in waitsToReceive(empty) } }
     _ = dump(containing: ["\"locks\" [channel receive"])
@@ -97,7 +104,7 @@ private func dumpMany(_ run: Run) {
     let gate = Channel<Int>()
     let group = WaitGroup()
     for _ in 0..<run.count { group.go(name: "crowd") { waitsToReceive(gate) } }
-    go(name: "single") { sleep(for: .seconds(3600)) }
+    go(name: "single") { waitsAsleep() }
     // More places than a dump describes.
     for index in 0..<150 { go(fileID: "Made/Up.swift", line: UInt(index)) { waitsToReceive(gate) } }
     let text = dump(containing: ["\(run.count / 1000),000 goroutines [channel receive", "goroutines more in "])

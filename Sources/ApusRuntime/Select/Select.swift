@@ -56,45 +56,54 @@ public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) thro
     return output
 }
 
-/// Nil: cancelled.
+/// Nil: cancelled. Inlined as a whole, like all that touches a handler: the optimiser then sees that handlers are called and
+/// not kept, and needs no memory for what they capture.
 @inlinable
 @inline(__always)
 func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
+    if let choice = attemptSelect(cases) { return try cases._finish(choice, choice.index, nil) }
+    return try waitSelect(cases)
+}
+
+/// Tries the cases one by one. Nil: none was ready.
+@inlinable
+@inline(__always)
+func attemptSelect<Cases: SelectCases>(_ cases: Cases) -> SelectChoice? {
     let count = cases._count
-    if count <= SelectOrder.maximumCount {
-        var order = SelectOrder(count: count)
-        while let index = order.next() {
-            if let output = try cases._attempt(index) { return output }
-        }
-        // With one channel, that it was not ready is all there is to know.
-        if cases._channelCount <= 1, let index = cases._otherwiseIndex {
-            return try cases._finish(SelectChoice(index: index, outcome: .reached), index, nil)
-        }
+    guard count <= SelectOrder.maximumCount else { return nil }
+    var order = SelectOrder(count: count)
+    while let index = order.next() {
+        if let outcome = cases._attempt(index) { return SelectChoice(index: index, outcome: outcome.kind) }
     }
-    return try waitSelect(cases, count: count)
+    // With one channel, that it was not ready is all there is to know.
+    guard cases._channelCount <= 1, let index = cases._otherwiseIndex else { return nil }
+    return SelectChoice(index: index, outcome: .reached)
 }
 
 @inlinable
-@inline(never)
-func waitSelect<Cases: SelectCases>(_ cases: Cases, count: Int) throws(Cases.Failure) -> Cases.Output? {
-    let result: Result<Cases.Output, Cases.Failure>? =
-        unsafe withUnsafeTemporaryAllocation(of: SelectEntry.self, capacity: count) { buffer in
-            unsafe withUnsafeTemporaryAllocation(byteCount: cases._storageBytes, alignment: 16) { storage in
-                // An empty buffer has no address, and is not looked at either.
-                var entries = unsafe SelectEntries(buffer.baseAddress, storage: storage.baseAddress)
-                cases._prepare(&entries)
-                let choice = entries.choose()
-                // Last: a channel may be locked until the case is finished, and destroying a value may run users' code.
-                defer { cases._dispose(entries, 0, except: choice?.index) }
-                guard let choice else { return nil }
+@inline(__always)
+func waitSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
+    var output: Cases.Output?
+    var failure: Cases.Failure?
+    unsafe withUnsafeTemporaryAllocation(of: SelectEntry.self, capacity: cases._count) { buffer in
+        unsafe withUnsafeTemporaryAllocation(byteCount: cases._storageBytes, alignment: 16) { storage in
+            // An empty buffer has no address, and is not looked at either.
+            var entries = unsafe SelectEntries(buffer.baseAddress, storage: storage.baseAddress)
+            cases._prepare(&entries)
+            let choice = entries.choose()
+            if let choice {
                 do throws(Cases.Failure) {
-                    return .success(try cases._finish(choice, choice.index, entries))
+                    output = try cases._finish(choice, choice.index, entries)
                 } catch {
-                    return .failure(error)
+                    failure = error
                 }
             }
+            // Last: a channel may be locked until the case is finished, and destroying a value may run users' code.
+            cases._dispose(entries, 0, except: choice?.index)
         }
-    return try result?.get()
+    }
+    if let failure { throw failure }
+    return output
 }
 
 @usableFromInline
@@ -129,15 +138,15 @@ struct SelectOrder {
     mutating func next() -> Int? {
         guard left > 0 else { return nil }
         // Of the high half's bits as many as are needed, scaled to 0..<left (Lemire 2019). Sixteen draws use them up slowly.
-        let draw = Int(((random >> 32) &* UInt64(left)) >> 32)
+        let draw = ((random &>> 32) &* UInt64(truncatingIfNeeded: left)) &>> 32
         random = random &* 0x5851_f42d_4c95_7f2d &+ 0x1405_7b7e_f767_814f
-        left -= 1
-        let shift = UInt64(draw) &* 4
-        let chosen = cases >> shift & 15
+        left &-= 1
+        let shift = draw &* 4
+        let chosen = cases &>> shift & 15
         // The last one takes its place.
-        let last = cases >> (UInt64(left) &* 4) & 15
-        cases = cases & ~(15 << shift) | last << shift
-        return Int(chosen)
+        let last = cases &>> (UInt64(truncatingIfNeeded: left) &* 4) & 15
+        cases = cases & ~(15 &<< shift) | last &<< shift
+        return Int(truncatingIfNeeded: chosen)
     }
 }
 

@@ -16,8 +16,8 @@ public protocol SelectCases<Output> {
     var _otherwiseIndex: Int? { get }
     /// Room for the elements of all cases.
     var _storageBytes: Int { get }
-    /// Runs the case if it is ready; nil if not.
-    func _attempt(_ index: Int) throws(Failure) -> Output?
+    /// Locks the case's channel and decides; nil, and unlocked again, if it is not ready.
+    func _attempt(_ index: Int) -> SelectOutcome?
     func _prepare(_ entries: inout SelectEntries)
     /// Destroys the elements that lie in the storage, except that of the chosen case. The list begins at `position`.
     func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?)
@@ -76,13 +76,14 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
 
     @inlinable
-    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? {
         let step = channel.reference.beginReceive()
         if case .wait = step {
             channel.reference.cancelStep()
             return nil
         }
-        return try handler(channel.finish(step))
+        return SelectOutcome(.receive(step))
     }
 
     @inlinable
@@ -95,17 +96,24 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
+        try handler(takeElement(choice, entries))
+    }
+
+    @inlinable
+    @inline(__always)
+    func takeElement(_ choice: SelectChoice, _ entries: SelectEntries?) -> sending Element? {
+        nonisolated(unsafe) let element: Element?
         switch choice.outcome {
         case .receive(let step):
-            return try handler(channel.finish(step))
+            unsafe element = channel.finish(step)
         case .received:
-            let place = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
-            nonisolated(unsafe) let element = unsafe place.move()
-            return unsafe try handler(element)
+            unsafe element = entries!.place(choice.index).assumingMemoryBound(to: Element.self).move()
         default:
-            return try handler(nil)
+            unsafe element = nil
         }
+        return unsafe element
     }
 }
 
@@ -137,18 +145,14 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
 
     @inlinable
-    public func _attempt(_ index: Int) throws(Failure) -> Output? {
-        switch channel.reference.beginSend() {
-        case .ring(let place):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            channel.reference.finishRing()
-            return try handler(true)
-        case .receiver(let place, let node):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            unsafe channel.reference.finishHandOver(node)
-            return try handler(true)
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        let step = channel.reference.beginSend()
+        switch step {
+        case .ring, .receiver:
+            return SelectOutcome(.send(step))
         case .closed:
-            return reportsClosed ? try handler(false) : nil
+            return reportsClosed ? SelectOutcome(.notSent) : nil
         case .wait:
             channel.reference.cancelStep()
             return nil
@@ -174,16 +178,33 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     }
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
+        try handler(giveElement(choice, entries))
+    }
+
+    @inlinable
+    @inline(__always)
+    func giveElement(_ choice: SelectChoice, _ entries: SelectEntries?) -> Bool {
         switch choice.outcome {
-        case .send(let step):
+        case .send(.ring(let place)):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            channel.reference.finishRing()
+            return true
+        case .send(.receiver(let place, let node)):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            unsafe channel.reference.finishHandOver(node)
+            return true
+        case .sendPrepared(let step):
             let source = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
-            return try handler(unsafe channel.finish(step, from: source))
-        case .sent:
-            return try handler(true)
-        default:
+            return unsafe channel.finish(step, from: source)
+        case .notSentPrepared:
             destroyValue(entries!, choice.index)
-            return try handler(false)
+            return false
+        case .notSent:
+            return false
+        default:
+            return true
         }
     }
 }
@@ -225,11 +246,12 @@ public struct SelectTimeout<Output, Failure: Error>: SelectCases {
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
     @inlinable public var _storageBytes: Int { 0 }
-    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { nil }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
     @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(timeout) }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         try handler()
     }
@@ -249,11 +271,12 @@ public struct SelectOtherwise<Output, Failure: Error>: SelectCases {
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { 0 }
     @inlinable public var _storageBytes: Int { 0 }
-    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { nil }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
     @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addOtherwise() }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         try handler()
     }

@@ -101,33 +101,50 @@ public struct SelectEntries {
     }
 }
 
-/// Which case was chosen, and what is left to do. Public only for the protocol that names it.
+/// What is left to do for the chosen case. Public only for the protocol that names it.
 @safe
-public struct SelectChoice {
+public struct SelectOutcome {
     @usableFromInline
-    enum Outcome {
+    enum Kind {
         /// The channel's lock is held: the step is to be finished.
         case receive(ReceiveStep)
-        case send(SendStep)
         /// The element lies in the entry's place.
         case received
         /// The channel is closed and drained.
         case receivedNothing
+        /// The channel's lock is held: the step is to be finished, with the element from the case.
+        case send(SendStep)
+        /// The same, with the element from the entry's place.
+        case sendPrepared(SendStep)
         /// The element was taken.
         case sent
-        /// The channel is closed, the element still in its place.
+        /// The channel is closed.
         case notSent
+        /// The same; the element is still in the entry's place.
+        case notSentPrepared
         /// A timeout or `otherwise`.
         case reached
     }
 
     @usableFromInline
+    let kind: Kind
+
+    @inlinable
+    init(_ kind: Kind) {
+        self.kind = kind
+    }
+}
+
+/// Which case was chosen, and what is left to do. Public only for the protocol that names it.
+@safe
+public struct SelectChoice {
+    @usableFromInline
     let index: Int
     @usableFromInline
-    let outcome: Outcome
+    let outcome: SelectOutcome.Kind
 
-    @usableFromInline
-    init(index: Int, outcome: Outcome) {
+    @inlinable
+    init(index: Int, outcome: SelectOutcome.Kind) {
         self.index = index
         self.outcome = outcome
     }
@@ -187,10 +204,10 @@ extension SelectEntries {
                         continue
                     }
                     unlockAll()
-                    return SelectChoice(index: index, outcome: .notSent)
+                    return SelectChoice(index: index, outcome: .notSentPrepared)
                 case .ring, .receiver:
                     unlockAll(except: unsafe base[index].channel)
-                    return SelectChoice(index: index, outcome: .send(step))
+                    return SelectChoice(index: index, outcome: .sendPrepared(step))
                 }
             case .otherwise: otherwise = index
             case .timeout, .never: continue
@@ -258,7 +275,7 @@ extension SelectEntries {
             return SelectChoice(index: winner, outcome: succeeded ? .received : .receivedNothing)
         }
         if succeeded { return SelectChoice(index: winner, outcome: .sent) }
-        if unsafe base[winner].reportsClosed { return SelectChoice(index: winner, outcome: .notSent) }
+        if unsafe base[winner].reportsClosed { return SelectChoice(index: winner, outcome: .notSentPrepared) }
         unsafe base[winner].kind = .never
         return nil
     }

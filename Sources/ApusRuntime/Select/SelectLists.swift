@@ -29,12 +29,9 @@ where First.Output == Second.Output {
     }
 
     @inlinable
-    public func _attempt(_ index: Int) throws(Failure) -> Output? {
-        do {
-            return try index < first._count ? first._attempt(index) : second._attempt(index - first._count)
-        } catch {
-            throw rethrown(error)
-        }
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        index < first._count ? first._attempt(index) : second._attempt(index - first._count)
     }
 
     /// `Failure` is either any error, or `Never` where neither part throws: so the cast holds.
@@ -54,6 +51,7 @@ where First.Output == Second.Output {
     }
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         do {
             return try index < first._count
@@ -76,7 +74,7 @@ public struct SelectNothing: SelectCases {
     @inlinable public var _channelCount: Int { 0 }
     @inlinable public var _otherwiseIndex: Int? { nil }
     @inlinable public var _storageBytes: Int { 0 }
-    @inlinable public func _attempt(_ index: Int) -> Void? { nil }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
     @inlinable public func _prepare(_ entries: inout SelectEntries) {}
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
     @inlinable public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) {}
@@ -99,7 +97,7 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
     @inlinable public var _channelCount: Int { cases?._channelCount ?? 0 }
     @inlinable public var _otherwiseIndex: Int? { cases?._otherwiseIndex }
     @inlinable public var _storageBytes: Int { cases?._storageBytes ?? 0 }
-    @inlinable public func _attempt(_ index: Int) throws(Failure) -> Output? { try cases!._attempt(index) }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { cases!._attempt(index) }
     @inlinable public func _prepare(_ entries: inout SelectEntries) { cases?._prepare(&entries) }
 
     @inlinable
@@ -108,6 +106,7 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         try cases!._finish(choice, index, entries)
     }
@@ -157,10 +156,10 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
-    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+    public func _attempt(_ index: Int) -> SelectOutcome? {
         switch self {
-        case .first(let cases): try cases._attempt(index)
-        case .second(let cases): try cases._attempt(index)
+        case .first(let cases): cases._attempt(index)
+        case .second(let cases): cases._attempt(index)
         }
     }
 
@@ -181,6 +180,7 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         switch self {
         case .first(let cases): try cases._finish(choice, index, entries)
@@ -228,9 +228,9 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
-    public func _attempt(_ index: Int) throws(Failure) -> Output? {
+    public func _attempt(_ index: Int) -> SelectOutcome? {
         let (part, index) = part(of: index)
-        return try part._attempt(index)
+        return part._attempt(index)
     }
 
     @inlinable
@@ -248,6 +248,7 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
     }
 
     @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         let (part, index) = part(of: index)
         return try part._finish(choice, index, entries)

@@ -25,7 +25,7 @@ struct DumpTests {
         let expected: [(name: String, state: String, function: String)] = [
             ("receiver", "channel receive", "waitsToReceive(_:) at "),
             ("sender", "channel send", "waitsToSend(_:)"),
-            ("sleeper", "sleep", "dumpStates(_:)"),
+            ("sleeper", "sleep", "waitsAsleep() at "),
             ("locks", "channel receive", "waitsToReceive(_:) at "),
             ("waits to lock", "mutex", "dumpStates(_:)"),
             ("reads", "read from the network", "PolledSocket.receive(_:deadline:) at "),
