@@ -12,11 +12,15 @@ if Context.environment["APUS_WARNINGS_AS_ERRORS"] != nil {
     swiftSettings.append(.treatAllWarnings(as: .error))
 }
 
+// `Apus` re-exports these. Whoever imports it depends on them by name too: SwiftPM builds a module again when one of those
+// it names has changed, and `Apus` itself stays the same when they do. Its clients would then be linked as they were.
+let apus: [Target.Dependency] = ["Apus", "ApusRuntime", "ApusNet"]
+
 let package = Package(
     name: "apus",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Apus", targets: ["Apus"]),
+        .library(name: "Apus", targets: ["Apus", "ApusRuntime", "ApusNet"]),
         .library(name: "ApusRuntime", targets: ["ApusRuntime"]),
         .library(name: "ApusNet", targets: ["ApusNet"]),
         .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
@@ -39,26 +43,26 @@ let package = Package(
 
         .executableTarget(
             name: "echo",
-            dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: apus + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/echo",
             swiftSettings: swiftSettings
         ),
         .executableTarget(
             name: "c10k",
-            dependencies: ["Apus", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: apus + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/c10k",
             swiftSettings: swiftSettings
         ),
 
         // A calculation by goroutines that the benchmarks measure and the tests run.
         .target(
-            name: "PowerSeries", dependencies: ["Apus"], path: "Benchmarks/Sources/PowerSeries",
+            name: "PowerSeries", dependencies: apus, path: "Benchmarks/Sources/PowerSeries",
             swiftSettings: swiftSettings),
 
         // A program that the tests start as a child, because it is meant to crash, to overflow or to be killed.
         .executableTarget(
             name: "apus-test-programs",
-            dependencies: ["Apus", "CApus", "PowerSeries"],
+            dependencies: apus + ["CApus", "PowerSeries"],
             path: "Tests/Programs",
             swiftSettings: swiftSettings
         ),
@@ -82,9 +86,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ExamplesTests",
-            dependencies: ["Apus", "echo", "c10k"],
+            dependencies: apus + ["echo", "c10k"],
             swiftSettings: swiftSettings
         ),
-        .testTarget(name: "ApusTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
+        .testTarget(name: "ApusTests", dependencies: apus, swiftSettings: swiftSettings),
     ]
 )

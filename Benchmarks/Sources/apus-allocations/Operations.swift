@@ -9,6 +9,7 @@ let operations: KeyValuePairs<String, @Sendable (Int) -> Void> = [
     "try_send": trySend,
     "select": selectReady,
     "select_waiting": selectWaiting,
+    "select_of_six": selectOfSix,
     "select_otherwise": selectOtherwise,
     "lock": lock,
     "lock_contended": lockContended,
@@ -69,7 +70,7 @@ private func selectReady(_ count: Int) {
         select {
             a.onSend(1) {}
             after(.seconds(60)) { sum = -1 }
-            if isFirst { b.onSend(1) {} }
+            b.onSend(1, when: isFirst) {}
         }
     }
     precondition(sum == count)
@@ -87,6 +88,26 @@ private func selectOtherwise(_ count: Int) {
         }
     }
     precondition(misses == count)
+}
+
+/// As many cases as a select may have without memory for what their handlers capture.
+private func selectOfSix(_ count: Int) {
+    let channels = (0..<4).map { _ in Channel<Int>(capacity: 1) }
+    let (a, b, c, d) = (channels[0], channels[1], channels[2], channels[3])
+    var sum = 0
+    var turns = 0
+    for index in 0..<count {
+        try! channels[index % 4].send(1)
+        select {
+            a.onReceive { value in (sum, turns) = (sum + value!, turns + 1) }
+            b.onReceive { value in (sum, turns) = (sum + value!, turns + 1) }
+            c.onReceive { value in (sum, turns) = (sum + value!, turns + 1) }
+            d.onReceive { value in (sum, turns) = (sum + value!, turns + 1) }
+            after(.seconds(60)) { (sum, turns) = (-1, -1) }
+            otherwise { (sum, turns) = (-2, -2) }
+        }
+    }
+    precondition(sum == count && turns == count)
 }
 
 /// Each side waits for the other.

@@ -97,28 +97,10 @@ public final class Channel<Element: ~Copyable>: Sendable {
                 case .again:
                     let step = reference.beginSend()
                     if case .wait = step { continue }
-                    guard unsafe finish(step, from: place) else { throw ChannelClosed() }
+                    guard unsafe reference.finish(step, from: place) else { throw ChannelClosed() }
                     return
                 }
             }
-        }
-    }
-
-    /// Moves the element where the step says. False when the channel is closed; the element is then destroyed.
-    @inlinable
-    func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
-        switch step {
-        case .ring(let place):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
-            reference.finishRing()
-            return true
-        case .receiver(let place, let node):
-            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
-            unsafe reference.finishHandOver(node)
-            return true
-        case .closed, .wait:
-            unsafe source.deinitialize(count: 1)
-            return false
         }
     }
 
@@ -135,29 +117,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
         if case .wait = step {
             return waitToReceive()
         }
-        return finish(step)
-    }
-
-    @inlinable
-    @inline(__always)
-    func finish(_ step: ReceiveStep) -> sending Element? {
-        nonisolated(unsafe) let element: Element?
-        switch step {
-        case .ring(let place):
-            unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            reference.finishRing()
-        case .ringAndSender(let place, let source, let node):
-            unsafe element = place.assumingMemoryBound(to: Element.self).move()
-            unsafe place.moveInitializeMemory(
-                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
-            unsafe reference.finishHandOver(node)
-        case .sender(let source, let node):
-            unsafe element = source.assumingMemoryBound(to: Element.self).move()
-            unsafe reference.finishHandOver(node)
-        case .closed, .wait:
-            unsafe element = nil
-        }
-        return unsafe element
+        return reference.finish(step)
     }
 
     @inlinable
@@ -176,7 +136,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
                 case .again:
                     let step = reference.beginReceive()
                     if case .wait = step { continue }
-                    return finish(step)
+                    return reference.finish(step)
                 }
             }
         }
@@ -215,7 +175,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
             reference.cancelStep()
             return nil
         }
-        return finish(step)
+        return reference.finish(step)
     }
 
     /// Closes the channel: every waiting and later `send` throws, receivers get what is left and then `nil`.
@@ -223,6 +183,50 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// May be called more than once, by anyone.
     public func close() {
         reference.close()
+    }
+}
+
+/// What only a reference is needed for: a `select` uses its channels without counting references.
+extension ChannelReference {
+    /// Moves the element where the step says. False when the channel is closed; the element is then destroyed.
+    @inlinable
+    func finish<Element: ~Copyable>(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
+        switch step {
+        case .ring(let place):
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            finishRing()
+            return true
+        case .receiver(let place, let node):
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe finishHandOver(node)
+            return true
+        case .closed, .wait:
+            unsafe source.deinitialize(count: 1)
+            return false
+        }
+    }
+
+    /// Takes the element from where the step says; nil when the channel is closed and drained.
+    @inlinable
+    @inline(__always)
+    func finish<Element: ~Copyable>(_ step: ReceiveStep) -> sending Element? {
+        nonisolated(unsafe) let element: Element?
+        switch step {
+        case .ring(let place):
+            unsafe element = place.assumingMemoryBound(to: Element.self).move()
+            finishRing()
+        case .ringAndSender(let place, let source, let node):
+            unsafe element = place.assumingMemoryBound(to: Element.self).move()
+            unsafe place.moveInitializeMemory(
+                as: Element.self, from: source.assumingMemoryBound(to: Element.self), count: 1)
+            unsafe finishHandOver(node)
+        case .sender(let source, let node):
+            unsafe element = source.assumingMemoryBound(to: Element.self).move()
+            unsafe finishHandOver(node)
+        case .closed, .wait:
+            unsafe element = nil
+        }
+        return unsafe element
     }
 }
 

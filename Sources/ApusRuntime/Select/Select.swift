@@ -27,13 +27,15 @@
 /// - `after(duration) { }`: ready when so much time has passed. Of several the first one counts.
 /// - `otherwise { }`: chosen if no channel is ready.
 ///
-/// Cases may be conditional (`if`, `switch`) and made in a loop (`for`). Without any case, or when none can ever become
+/// Cases may be conditional (`when:`, `if`, `switch`) and made in a loop (`for`). Without any case, or when none can ever become
 /// ready, it waits for ever. The handlers run after the choice, in the calling goroutine, without any lock; they may throw.
 ///
 /// When the goroutine is cancelled while the call waits, or before it, none of the cases runs.
 ///
-/// - Complexity: O(n log n) for n cases. Does not allocate when at most 16 cases are given, none of them in a loop.
+/// - Complexity: O(n²) at most for n cases. An optimised build allocates nothing for up to six cases, none of which is in an
+///   `if`, a `switch` or a loop; else what the handlers capture may need memory. (`Benchmarks/compare --only allocations`)
 @inlinable
+@inline(__always)
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws(Cases.Failure)
 where Cases.Output == Void {
     if try runSelect(cases()) == nil { noteSelectCutShort() }
@@ -50,6 +52,7 @@ where Cases.Output == Void {
 ///
 /// - Throws: What the handler throws; `Cancellation` when the goroutine is cancelled before a case is ready.
 @inlinable
+@inline(__always)
 @_disfavoredOverload
 public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) throws -> Cases.Output {
     guard let output = try runSelect(cases()) else { throw selectCancellation() }
@@ -61,6 +64,7 @@ public func select<Cases: SelectCases>(@SelectBuilder _ cases: () -> Cases) thro
 @inlinable
 @inline(__always)
 func runSelect<Cases: SelectCases>(_ cases: Cases) throws(Cases.Failure) -> Cases.Output? {
+    defer { cases._keepAlive() }
     if let choice = attemptSelect(cases) { return try cases._finish(choice, choice.index, nil) }
     return try waitSelect(cases)
 }

@@ -21,6 +21,8 @@ public protocol SelectCases<Output> {
     func _prepare(_ entries: inout SelectEntries)
     /// Destroys the elements that lie in the storage, except that of the chosen case. The list begins at `position`.
     func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?)
+    /// Keeps the channels, which are used by reference only, until here.
+    func _keepAlive()
     /// Does what is left to do for the chosen case, and runs its handler.
     func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output
 }
@@ -30,45 +32,70 @@ public protocol SelectCases<Output> {
 extension Channel where Element: ~Copyable {
     /// A case of a `select` that receives: the handler gets the oldest unreceived element, or nil when the channel is closed
     /// and drained.
+    ///
+    /// - Parameters:
+    ///   - isWanted: False: the case is never ready. Costs less than an `if` around the case.
+    ///   - handler: What to do with the element.
     @inlinable
     public func onReceive<Output, Failure: Error>(
-        _ handler: @escaping (consuming Element?) throws(Failure) -> Output
+        when isWanted: Bool = true, _ handler: @escaping (consuming Element?) throws(Failure) -> Output
     ) -> SelectReceive<Element, Output, Failure> {
-        SelectReceive(channel: self, handler: handler)
+        SelectReceive(channel: self, isWanted: isWanted, handler: handler)
     }
 }
 
 extension Channel {
     /// A case of a `select` that sends the value. Never ready when the channel is closed.
+    ///
+    /// - Parameters:
+    ///   - value: What to send.
+    ///   - isWanted: False: the case is never ready. Costs less than an `if` around the case.
+    ///   - handler: What to do when the value was sent.
     @inlinable
     public func onSend<Output, Failure: Error>(
-        _ value: sending Element, _ handler: @escaping () throws(Failure) -> Output
+        _ value: sending Element, when isWanted: Bool = true, _ handler: @escaping () throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: self, value: value, reportsClosed: false) { _ throws(Failure) in try handler() }
+        SelectSend(channel: self, value: value, isWanted: isWanted, handler: .plain(handler))
     }
 
     /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
     /// was sent.
+    ///
+    /// - Parameters:
+    ///   - value: What to send.
+    ///   - isWanted: False: the case is never ready. Costs less than an `if` around the case.
+    ///   - handler: What to do when the value was sent, or the channel is closed.
     @inlinable
     public func onSend<Output, Failure: Error>(
-        _ value: sending Element, _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
+        _ value: sending Element, when isWanted: Bool = true,
+        _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: self, value: value, reportsClosed: true, handler: handler)
+        SelectSend(channel: self, value: value, isWanted: isWanted, handler: .reporting(handler))
     }
 }
 
 /// What `onReceive` makes.
+///
+/// All that it holds is one closure's, as with the others: the optimiser takes structs apart that have no more than six
+/// fields, those of their parts included, and the list of all cases has to be among them.
 public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectCases {
     @usableFromInline
-    let channel: Channel<Element>
+    typealias Handler = (consuming Element?) throws(Failure) -> Output
+
     @usableFromInline
-    let handler: (consuming Element?) throws(Failure) -> Output
+    let parts: () -> (channel: Channel<Element>, isWanted: Bool, handler: Handler)
 
     @inlinable
-    init(channel: Channel<Element>, handler: @escaping (consuming Element?) throws(Failure) -> Output) {
-        self.channel = channel
-        self.handler = handler
+    @inline(__always)
+    init(
+        channel: Channel<Element>, isWanted: Bool, handler: @escaping (consuming Element?) throws(Failure) -> Output
+    ) {
+        parts = { (channel, isWanted, handler) }
     }
+
+    @inlinable
+    @inline(__always)
+    var reference: ChannelReference { parts().channel.reference }
 
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 1 }
@@ -78,27 +105,35 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     @inlinable
     @inline(__always)
     public func _attempt(_ index: Int) -> SelectOutcome? {
-        let step = channel.reference.beginReceive()
+        guard parts().isWanted else { return nil }
+        let step = reference.beginReceive()
         if case .wait = step {
-            channel.reference.cancelStep()
+            reference.cancelStep()
             return nil
         }
         return SelectOutcome(.receive(step))
     }
 
     @inlinable
+    @inline(__always)
     public func _prepare(_ entries: inout SelectEntries) {
+        guard parts().isWanted else { return entries.addNever() }
         entries.addReceive(
-            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+            reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
     }
 
     @inlinable
+    @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
 
     @inlinable
     @inline(__always)
+    public func _keepAlive() { withExtendedLifetime(parts().channel) {} }
+
+    @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
-        try handler(takeElement(choice, entries))
+        try parts().handler(takeElement(choice, entries))
     }
 
     @inlinable
@@ -107,7 +142,7 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
         nonisolated(unsafe) let element: Element?
         switch choice.outcome {
         case .receive(let step):
-            unsafe element = channel.finish(step)
+            unsafe element = reference.finish(step)
         case .received:
             unsafe element = entries!.place(choice.index).assumingMemoryBound(to: Element.self).move()
         default:
@@ -120,23 +155,29 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
 /// What `onSend` makes.
 public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @usableFromInline
-    let channel: Channel<Element>
+    enum Handler {
+        case plain(() throws(Failure) -> Output)
+        /// Is told whether the value was sent.
+        case reporting((Bool) throws(Failure) -> Output)
+    }
+
     @usableFromInline
-    let value: Element
-    @usableFromInline
-    let reportsClosed: Bool
-    @usableFromInline
-    let handler: (Bool) throws(Failure) -> Output
+    let parts: () -> (channel: Channel<Element>, value: Element, isWanted: Bool, handler: Handler)
 
     @inlinable
-    init(
-        channel: Channel<Element>, value: Element, reportsClosed: Bool,
-        handler: @escaping (Bool) throws(Failure) -> Output
-    ) {
-        self.channel = channel
-        self.value = value
-        self.reportsClosed = reportsClosed
-        self.handler = handler
+    @inline(__always)
+    init(channel: Channel<Element>, value: Element, isWanted: Bool, handler: Handler) {
+        parts = { (channel, value, isWanted, handler) }
+    }
+
+    @inlinable
+    @inline(__always)
+    var reference: ChannelReference { parts().channel.reference }
+
+    @inlinable
+    @inline(__always)
+    var reportsClosed: Bool {
+        if case .reporting = parts().handler { true } else { false }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -147,29 +188,33 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @inlinable
     @inline(__always)
     public func _attempt(_ index: Int) -> SelectOutcome? {
-        let step = channel.reference.beginSend()
+        guard parts().isWanted else { return nil }
+        let step = reference.beginSend()
         switch step {
         case .ring, .receiver:
             return SelectOutcome(.send(step))
         case .closed:
             return reportsClosed ? SelectOutcome(.notSent) : nil
         case .wait:
-            channel.reference.cancelStep()
+            reference.cancelStep()
             return nil
         }
     }
 
     @inlinable
+    @inline(__always)
     public func _prepare(_ entries: inout SelectEntries) {
+        guard parts().isWanted else { return entries.addNever() }
         let place = unsafe entries.addSend(
-            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
+            reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
             reportsClosed: reportsClosed)
-        unsafe place.initializeMemory(as: Element.self, to: value)
+        unsafe place.initializeMemory(as: Element.self, to: parts().value)
     }
 
     @inlinable
+    @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if chosen != position { destroyValue(entries, position) }
+        if parts().isWanted, chosen != position { destroyValue(entries, position) }
     }
 
     @inlinable
@@ -179,8 +224,16 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
 
     @inlinable
     @inline(__always)
+    public func _keepAlive() { withExtendedLifetime(parts().channel) {} }
+
+    @inlinable
+    @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
-        try handler(giveElement(choice, entries))
+        let isSent = giveElement(choice, entries)
+        switch parts().handler {
+        case .plain(let handler): return try handler()
+        case .reporting(let handler): return try handler(isSent)
+        }
     }
 
     @inlinable
@@ -188,16 +241,16 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     func giveElement(_ choice: SelectChoice, _ entries: SelectEntries?) -> Bool {
         switch choice.outcome {
         case .send(.ring(let place)):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            channel.reference.finishRing()
+            unsafe place.initializeMemory(as: Element.self, to: parts().value)
+            reference.finishRing()
             return true
         case .send(.receiver(let place, let node)):
-            unsafe place.initializeMemory(as: Element.self, to: value)
-            unsafe channel.reference.finishHandOver(node)
+            unsafe place.initializeMemory(as: Element.self, to: parts().value)
+            unsafe reference.finishHandOver(node)
             return true
         case .sendPrepared(let step):
             let source = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
-            return unsafe channel.finish(step, from: source)
+            return unsafe reference.finish(step, from: source)
         case .notSentPrepared:
             destroyValue(entries!, choice.index)
             return false
@@ -232,14 +285,15 @@ public func otherwise<Output, Failure: Error>(
 /// What `after` makes.
 public struct SelectTimeout<Output, Failure: Error>: SelectCases {
     @usableFromInline
-    let timeout: Duration
+    typealias Handler = () throws(Failure) -> Output
+
     @usableFromInline
-    let handler: () throws(Failure) -> Output
+    let parts: () -> (timeout: Duration, handler: Handler)
 
     @inlinable
+    @inline(__always)
     init(timeout: Duration, handler: @escaping () throws(Failure) -> Output) {
-        self.timeout = timeout
-        self.handler = handler
+        parts = { (timeout, handler) }
     }
 
     @inlinable public var _count: Int { 1 }
@@ -247,13 +301,14 @@ public struct SelectTimeout<Output, Failure: Error>: SelectCases {
     @inlinable public var _otherwiseIndex: Int? { nil }
     @inlinable public var _storageBytes: Int { 0 }
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(timeout) }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(parts().timeout) }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+    @inlinable public func _keepAlive() {}
 
     @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
-        try handler()
+        try parts().handler()
     }
 }
 
@@ -274,6 +329,7 @@ public struct SelectOtherwise<Output, Failure: Error>: SelectCases {
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
     @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addOtherwise() }
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+    @inlinable public func _keepAlive() {}
 
     @inlinable
     @inline(__always)

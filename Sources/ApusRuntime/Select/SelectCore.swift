@@ -76,6 +76,10 @@ public struct SelectEntries {
         return unsafe place
     }
 
+    /// Adds a case that is not wanted.
+    @usableFromInline
+    mutating func addNever() { unsafe add(.never) }
+
     @usableFromInline
     mutating func addTimeout(_ timeout: Duration) { unsafe add(.timeout, deadline: .after(timeout)) }
 

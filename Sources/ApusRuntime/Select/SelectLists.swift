@@ -19,11 +19,12 @@ where First.Output == Second.Output {
         self.second = second
     }
 
-    @inlinable public var _count: Int { first._count + second._count }
-    @inlinable public var _channelCount: Int { first._channelCount + second._channelCount }
-    @inlinable public var _storageBytes: Int { first._storageBytes + second._storageBytes }
+    @inlinable @inline(__always) public var _count: Int { first._count + second._count }
+    @inlinable @inline(__always) public var _channelCount: Int { first._channelCount + second._channelCount }
+    @inlinable @inline(__always) public var _storageBytes: Int { first._storageBytes + second._storageBytes }
 
     @inlinable
+    @inline(__always)
     public var _otherwiseIndex: Int? {
         first._otherwiseIndex ?? second._otherwiseIndex.map { $0 + first._count }
     }
@@ -39,15 +40,24 @@ where First.Output == Second.Output {
     func rethrown(_ error: any Error) -> Failure { error as! Failure }
 
     @inlinable
+    @inline(__always)
     public func _prepare(_ entries: inout SelectEntries) {
         first._prepare(&entries)
         second._prepare(&entries)
     }
 
     @inlinable
+    @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
         first._dispose(entries, position, except: chosen)
         second._dispose(entries, position + first._count, except: chosen)
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _keepAlive() {
+        first._keepAlive()
+        second._keepAlive()
     }
 
     @inlinable
@@ -77,10 +87,11 @@ public struct SelectNothing: SelectCases {
     @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
     @inlinable public func _prepare(_ entries: inout SelectEntries) {}
     @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+    @inlinable public func _keepAlive() {}
     @inlinable public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) {}
 }
 
-/// Cases under an `if`.
+/// Cases under an `if`. Whether they are there is known at run time only, so the optimiser cannot take the list apart.
 public struct SelectOptional<Cases: SelectCases>: SelectCases {
     public typealias Output = Cases.Output
     public typealias Failure = Cases.Failure
@@ -93,17 +104,20 @@ public struct SelectOptional<Cases: SelectCases>: SelectCases {
         self.cases = cases
     }
 
-    @inlinable public var _count: Int { cases?._count ?? 0 }
-    @inlinable public var _channelCount: Int { cases?._channelCount ?? 0 }
-    @inlinable public var _otherwiseIndex: Int? { cases?._otherwiseIndex }
-    @inlinable public var _storageBytes: Int { cases?._storageBytes ?? 0 }
-    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { cases!._attempt(index) }
-    @inlinable public func _prepare(_ entries: inout SelectEntries) { cases?._prepare(&entries) }
+    @inlinable @inline(__always) public var _count: Int { cases?._count ?? 0 }
+    @inlinable @inline(__always) public var _channelCount: Int { cases?._channelCount ?? 0 }
+    @inlinable @inline(__always) public var _otherwiseIndex: Int? { cases?._otherwiseIndex }
+    @inlinable @inline(__always) public var _storageBytes: Int { cases?._storageBytes ?? 0 }
+    @inlinable @inline(__always) public func _attempt(_ index: Int) -> SelectOutcome? { cases!._attempt(index) }
+    @inlinable @inline(__always) public func _prepare(_ entries: inout SelectEntries) { cases?._prepare(&entries) }
 
     @inlinable
+    @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
         cases?._dispose(entries, position, except: chosen)
     }
+
+    @inlinable @inline(__always) public func _keepAlive() { cases?._keepAlive() }
 
     @inlinable
     @inline(__always)
@@ -180,6 +194,14 @@ where First.Output == Second.Output, First.Failure == Second.Failure {
     }
 
     @inlinable
+    public func _keepAlive() {
+        switch self {
+        case .first(let cases): cases._keepAlive()
+        case .second(let cases): cases._keepAlive()
+        }
+    }
+
+    @inlinable
     @inline(__always)
     public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries?) throws(Failure) -> Output {
         switch self {
@@ -245,6 +267,11 @@ public struct SelectArray<Cases: SelectCases>: SelectCases {
             part._dispose(entries, position, except: chosen)
             position += part._count
         }
+    }
+
+    @inlinable
+    public func _keepAlive() {
+        for part in cases { part._keepAlive() }
     }
 
     @inlinable

@@ -326,4 +326,52 @@ struct SelectTests {
         #expect(channel.trySend(1) == nil)
         #expect(channel.count == 1)
     }
+
+    @Test("A case that is not wanted is not there, ready or not, and its value is dropped")
+    func unwanted() {
+        let ready = Channel<Int>(capacity: 1)
+        try? ready.send(1)
+        let closed = Channel<Int>()
+        closed.close()
+        let room = Channel<Kept>(capacity: 1)
+        weak var dropped: Kept?
+        for _ in 0..<50 {
+            var chosen = 0
+            let kept = Kept()
+            dropped = kept
+            select {
+                ready.onReceive(when: false) { _ in chosen = 1 }
+                closed.onReceive(when: false) { _ in chosen = 2 }
+                closed.onSend(1, when: false) { _ in chosen = 3 }
+                room.onSend(kept, when: false) { chosen = 4 }
+                after(.zero) { chosen = 5 }
+            }
+            #expect(chosen == 5)
+            select {
+                ready.onReceive(when: false) { _ in chosen = 6 }
+                room.onSend(kept, when: false) { chosen = 7 }
+                otherwise { chosen = 8 }
+            }
+            #expect(chosen == 8)
+        }
+        #expect(dropped == nil)
+        #expect(ready.tryReceive() == 1)
+        #expect(room.tryReceive() == nil)
+    }
+
+    @Test("A case that is wanted stands beside one that is not", arguments: [false, true])
+    func wanted(isFirst: Bool) {
+        let first = Channel<Int>()
+        let second = Channel<Int>()
+        let sender = go { try? (isFirst ? first : second).send(3) }
+        var got: Int?
+        select {
+            first.onReceive(when: isFirst) { got = $0 }
+            second.onReceive(when: !isFirst) { got = $0 }
+        }
+        #expect(got == 3)
+        sender.join()
+    }
+
+    private final class Kept: Sendable {}
 }
