@@ -16,6 +16,7 @@ import Darwin
 
 let dumpScenarios = [
     Scenario("dump-states", run: dumpStates),
+    Scenario("waits-for-a-debugger", run: waitsForADebugger),
     Scenario("dump-many", count: 20_000, run: dumpMany),
     Scenario("dump-storm", count: 200, run: dumpStorm),
     Scenario("dump-files", count: 20, run: dumpFiles),
@@ -97,6 +98,32 @@ private func dumpStates(_ run: Run) {
     stop.set()
     empty.close()
     thread.join()
+}
+
+/// For `.ci/check-gdb`: goroutines that wait, until the standard input ends.
+private func waitsForADebugger(_ run: Run) {
+    let empty = Channel<Int>()
+    let full = Channel<Int>()
+    let (near, _) = makeSocketPair(run)
+    let socket = PolledSocket(run, near)
+    go(name: "receiver") { waitsToReceive(empty) }
+    go(name: "sender") { waitsToSend(full) }
+    go(name: "sleeper") { waitsAsleep() }
+    go(name: "selects") {
+        select {
+            empty.onReceive { _ in }
+            after(.seconds(3600)) {}
+        }
+    }
+    go(name: "reads") { _ = socket.receive(run) }
+    go(name: "deep") { _ = withStack(atLeast: 1 << 19) { waitsDeepDown(5, empty) } }
+    _ = dump(containing: [
+        "\"receiver\" [channel receive", "\"sender\" [channel send", "\"sleeper\" [sleep", "\"selects\" [select",
+        "\"reads\" [read from the network", "\"deep\" [channel receive",
+    ])
+    complain("ready\n")
+    blocking { while readLine() != nil {} }
+    empty.close()
 }
 
 /// Very many at one place are described once, and a few others beside them.

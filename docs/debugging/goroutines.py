@@ -118,7 +118,8 @@ def arenas():
 
 
 def contexts():
-    """(identifier, address) of each goroutine that lives. A context's `stack_high` is its own address: so it is found."""
+    """(identifier, address) of each goroutine that lives. A context's `stack_high` is its own address: so it is found. That
+    of a goroutine inside `withStack` has the larger stack's bounds, but then its number stands in two places."""
     layout = Layout()
     low_word, high_word = layout.offsets["stack_low"], layout.offsets["stack_high"]
     for low, high in arenas():
@@ -129,11 +130,16 @@ def contexts():
             misses += 1
             for index in range(0, len(page) - layout.count, 8):
                 address = top + 8 * index
-                if page[index + low_word] == base + GUARD_BYTES and page[index + high_word] == address:
+                bounds = page[index + low_word], page[index + high_word]
+                identifier = page[index + layout.offsets["identifier"]]
+                is_alive = identifier > 0 and page[index + layout.life] >> 1 == identifier
+                if bounds == (base + GUARD_BYTES, address):
                     misses = 0
-                    identifier = page[index + layout.offsets["identifier"]]
-                    if page[index + layout.life] >> 1 == identifier:
+                    if is_alive:
                         yield identifier, address
+                elif is_alive and bounds[0] < bounds[1] < 1 << 47 and bounds[0] % 4096 == 0:
+                    misses = 0
+                    yield identifier, address
             if misses == MISSES_TO_STOP:
                 break
 
