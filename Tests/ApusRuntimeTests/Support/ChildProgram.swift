@@ -165,6 +165,9 @@ private final class CollectedPipe: @unchecked Sendable {
         // A thread of its own: the global queues' threads may all be busy with other children.
         let thread = Thread { [self] in
             data = pipe.fileHandleForReading.readDataToEndOfFile()
+            // The handle would live on, and Process.run (Foundation of Swift 6.3.1) lists all open descriptors: with some 1,350 of
+            // them it reads beyond the end of the list's memory, and now and then crashes.
+            try? pipe.fileHandleForReading.close()
             finished.signal()
         }
         thread.start()
