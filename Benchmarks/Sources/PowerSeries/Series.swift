@@ -41,16 +41,10 @@ struct Series: Sendable {
         var asksRight = true
         for _ in 0..<4 {
             select {
-                if asksLeft {
-                    left.request.onSend(()) { asksLeft = false }
-                } else if a == nil {
-                    left.term.onReceive { a = $0 }
-                }
-                if asksRight {
-                    right.request.onSend(()) { asksRight = false }
-                } else if b == nil {
-                    right.term.onReceive { b = $0 }
-                }
+                left.request.onSend((), when: asksLeft) { asksLeft = false }
+                left.term.onReceive(when: !asksLeft && a == nil) { a = $0 }
+                right.request.onSend((), when: asksRight) { asksRight = false }
+                right.term.onReceive(when: !asksRight && b == nil) { b = $0 }
             }
         }
         return (a!, b!)
