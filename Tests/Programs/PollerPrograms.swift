@@ -22,6 +22,7 @@ let pollerScenarios = [
         "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
     ),
     Scenario("poller-generations", count: 70_000, run: pollerGenerations),
+    Scenario("poller-does-not-spin", count: 50, run: pollerDoesNotSpin),
 ]
 
 /// One end of a connection, read and written as the network module does it.
@@ -145,4 +146,34 @@ private func pollerStorm(_ run: Run) {
             writer.close()
         }
     }
+}
+
+/// Timers that are due while all workers compute, and a thread beside them that can only wait: it waits, and does not look
+/// into the poller without end.
+private func pollerDoesNotSpin(_ run: Run) {
+    // A thread more than there are workers.
+    go { blocking { apus_thread_sleep(1_000_000) } }.join()
+    let stop = Flag()
+    let group = WaitGroup()
+    for _ in 0..<2 * Settings.workers {
+        group.go {
+            while !stop.isSet {
+                // For a while, but not so long that another worker would have to stand in.
+                let end = MonotonicTime.ofSystem.nanoseconds + 500_000
+                while MonotonicTime.ofSystem.nanoseconds < end { apus_spin_hint() }
+                Goroutine.yield()
+            }
+        }
+    }
+    for _ in 0..<4 { group.go { while !stop.isSet { sleep(for: .microseconds(200)) } } }
+    for _ in 0..<4 { group.go { while !stop.isSet { blocking { apus_thread_sleep(200_000) } } } }
+    let start = MonotonicTime.ofSystem.nanoseconds
+    let before = Runtime.metrics.poller.polls
+    for _ in 0..<run.count { apus_thread_sleep(2_000_000) }
+    let polls = Runtime.metrics.poller.polls - before
+    let milliseconds = Int(MonotonicTime.ofSystem.nanoseconds - start) / 1_000_000
+    // A thread that did nothing else would look a thousand times a millisecond.
+    run.check(polls < 50 * milliseconds, "\(polls) looks into the poller in \(milliseconds) ms")
+    stop.set()
+    group.wait()
 }

@@ -74,7 +74,7 @@ extension RecordReference where Record == SchedulerRecord {
             if earliest >= limit { break }
             limit = earliest
         }
-        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.ofSystem.nanoseconds)
+        let nanoseconds = limit == .max ? -1 : waitingTime(until: limit)
         let trace = ThreadReference.current!.tracePhaseBegins(.pollerWait)
         record.poller.wait(nanoseconds: nanoseconds, waking: &woken)
         if let trace {
@@ -82,6 +82,27 @@ extension RecordReference where Record == SchedulerRecord {
             trace.endPhase(count: woken.count)
         }
         record.pollUntil.store(.min, ordering: .sequentiallyConsistent)
+    }
+
+    /// How long the polling thread may wait for a timer that is due at `limit`.
+    ///
+    /// A timer that is due already needs a worker. While none is idle, the thread would come back without one, and wait
+    /// again, and so on, at the expense of those who work: so it gives them a while. They look at the timers themselves.
+    private func waitingTime(until limit: Int64) -> Int64 {
+        let now = MonotonicTime.ofSystem.nanoseconds
+        guard limit <= now else { return limit - now }
+        guard idleCount == 0 else { return 0 }
+        record.pollUntil.store(now + Self.patience, ordering: .sequentiallyConsistent)
+        // A worker that becomes idle from here on sees the new limit: see `wakePollerForTimers`.
+        return idleCount == 0 ? Self.patience : 0
+    }
+
+    private static var patience: Int64 { 1_000_000 }
+
+    /// To be called after a worker has become idle, unless its thread goes into the poller itself: the thread that waits
+    /// there may have given the workers more time than the timers have.
+    func wakePollerForTimers() {
+        if earliestTimer < record.pollUntil.load(ordering: .sequentiallyConsistent) { record.poller.wake() }
     }
 
     /// Makes what the poller woke runnable: on the worker, or for any.

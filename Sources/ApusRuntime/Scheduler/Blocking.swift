@@ -88,5 +88,6 @@ extension RecordReference where Record == SchedulerRecord {
         }
         pushIdleLocked(worker)
         record.lock.unlock()
+        wakePollerForTimers()
     }
 }

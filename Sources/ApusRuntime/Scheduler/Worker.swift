@@ -272,6 +272,7 @@ extension RecordReference where Record == ThreadRecord {
                 }
             }
         }
+        if role != .poller { scheduler.wakePollerForTimers() }
         wait(as: role)
     }
 

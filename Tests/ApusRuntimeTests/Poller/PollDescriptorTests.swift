@@ -240,6 +240,11 @@ struct PollDescriptorTests {
         try expectScenario("poller-generations", workers: 2)
     }
 
+    @Test("A thread without a worker does not spin on timers that are due", arguments: workerCounts)
+    func spinning(workers: Int) throws {
+        try expectScenario("poller-does-not-spin", workers: workers)
+    }
+
     @Test("Sockets under load", arguments: workerCounts, ["", "queue=2,migrate=1"])
     func storm(workers: Int, debug: String) throws {
         try expectScenario("poller-echo", workers: workers, debug: debug)
