@@ -7,7 +7,7 @@ import ApusRuntime
 import CApus
 import struct Synchronization.Atomic
 
-let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios
+let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios
 
 private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
