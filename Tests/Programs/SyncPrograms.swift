@@ -7,7 +7,8 @@ import ApusRuntime
 import CApus
 import struct Synchronization.Atomic
 
-let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios
+let syncScenarios =
+    lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios + conditionScenarios
 
 private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
