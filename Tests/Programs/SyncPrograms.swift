@@ -8,7 +8,7 @@ import CApus
 import struct Synchronization.Atomic
 
 let syncScenarios =
-    lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios + conditionScenarios
+    lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios + conditionScenarios + poolScenarios
 
 private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
