@@ -117,6 +117,32 @@ struct LockSimulationTests {
         #expect(tookLate > 100)
     }
 
+    @Test("Condition: a signal that is of no use to a cancelled waiter is for the next")
+    func passingOn() throws {
+        for seed in Self.seeds {
+            try withSimulation(seed: UInt64(seed)) {
+                let value = Guarded(0)
+                let changed = Condition()
+                let first = go {
+                    try value.mutex.withLock(waitingFor: changed, until: { _ in false }) { _ in }
+                }
+                let second = go {
+                    try! value.mutex.withLock(waitingFor: changed, until: { $0 == 1 }) { _ in }
+                }
+                // The first cannot look before it is cancelled, since that happens under the mutex.
+                value.mutex.withLock { number in
+                    number = 1
+                    if seed % 2 == 0 { first.cancel() }
+                    changed.signal()
+                    first.cancel()
+                }
+                precondition((try? first.join()) == nil, "seed \(seed)")
+                // Otherwise this ends in a deadlock.
+                second.join()
+            }
+        }
+    }
+
     @Test("Condition: a queue with two sides")
     func twoSides() throws {
         for seed in Self.seeds {
