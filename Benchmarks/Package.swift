@@ -10,6 +10,7 @@ let package = Package(
         .executable(name: "apus-bench", targets: ["apus-bench"]),
         .executable(name: "apus-allocations", targets: ["apus-allocations"]),
         .executable(name: "apus-echo", targets: ["apus-echo"]),
+        .executable(name: "apus-lateness", targets: ["apus-lateness"]),
         .executable(name: "nio-echo", targets: ["nio-echo"]),
     ],
     dependencies: [
@@ -40,6 +41,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
+        .executableTarget(name: "apus-lateness", dependencies: [.product(name: "Apus", package: "apus")]),
         .executableTarget(
             name: "nio-echo",
             dependencies: [

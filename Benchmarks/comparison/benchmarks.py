@@ -135,6 +135,32 @@ class Allocations:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Lateness:
+    """Sleeps of several lengths. The programs print a table, a line for each; a figure is named by length and column."""
+
+    name: str
+    measures: tuple
+    peers: tuple = ("apus", "go")
+
+    COLUMNS = ("asked", "sleeps", "least", "median", "p90", "p99", "most", "cpu")
+
+    def programs(self):
+        return {"apus": "apus-lateness", "go": "go-lateness"}
+
+    def run(self, peer, processors, settings):
+        command = [build.PATHS[self.programs()[peer]], str(settings.sample_seconds)]
+        output = processes.run(command, 120, environment=environment(processors),
+                               cores=Cores.placed(processors).program)
+        figures = {}
+        for line in output.splitlines()[1:]:
+            cells = line.split()
+            if len(cells) != len(self.COLUMNS):
+                raise Failure(f"not a line of the table: {line[:80]}")
+            figures |= {f"{float(cells[0]):g}.{column}": float(cell) for column, cell in zip(self.COLUMNS, cells)}
+        return figures
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Echo:
     """An echo server under load, or with connections that do nothing."""
 
@@ -211,6 +237,17 @@ BENCHMARKS = [
     timed("select-wait", "select that waits, per element"),
     timed("mutex-contended", "contended mutex", 0.8),
     timed("mutex-handover", "contended mutex, holder yields", 0.8),
+    timed("rwmutex-read", "read lock, alone", 0.8),
+    timed("rwmutex-readers", "read lock, a reader on each processor", 0.8),
+    timed("pool", "pool, take and give"),
+    timed("timers", "a million timers set and stopped, each", 0.8),
+    timed("channel-timers", "a million channel timers set and stopped, each"),
+    Lateness("lateness", (
+        Measure("sleep of 20 us: late by, median", "20.median", "us", informative=True),
+        Measure("sleep of 1 ms: late by, median", "1000.median", "us", informative=True),
+        Measure("sleep of 1 ms: late by, p99", "1000.p99", "us", informative=True),
+        Measure("sleep of 1 ms: CPU", "1000.cpu", "us", informative=True),
+    )),
     Micro("sleep-lateness", (
         Measure("sleep of 200 us: late by, median", "median_microseconds", "us", at_most=100),
         Measure("sleep of 200 us: late by, p99", "p99_microseconds", "us", informative=True),
@@ -226,6 +263,10 @@ BENCHMARKS = [
         allocations("select, otherwise", "select_otherwise"),
         allocations("lock", "lock"),
         allocations("lock, contended", "lock_contended"),
+        allocations("read lock", "read_lock"),
+        allocations("write lock, contended", "write_lock"),
+        allocations("condition, wait and signal", "condition"),
+        allocations("pool, take and give", "pool"),
         allocations("sleep", "sleep"),
         allocations("read and write, TCP", "read_write"),
         allocations("yield", "yield"),

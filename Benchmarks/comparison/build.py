@@ -23,10 +23,12 @@ PATHS = {
     "epoll-echo": os.path.join(PROGRAMS, "epoll-echo"),
     "go-micro": os.path.join(PROGRAMS, "go-micro"),
     "go-echo": os.path.join(PROGRAMS, "go-echo"),
+    "go-lateness": os.path.join(PROGRAMS, "go-lateness"),
     "nio-echo": os.path.join(SWIFT_PROGRAMS, "nio-echo"),
     "apus-bench": os.path.join(SWIFT_PROGRAMS, "apus-bench"),
     "apus-allocations": os.path.join(SWIFT_PROGRAMS, "apus-allocations"),
     "apus-echo": os.path.join(SWIFT_PROGRAMS, "apus-echo"),
+    "apus-lateness": os.path.join(SWIFT_PROGRAMS, "apus-lateness"),
 }
 
 
@@ -75,7 +77,7 @@ def find_go():
 
 def build_go(program):
     compiler = find_go()
-    source = {"go-micro": "./micro", "go-echo": "./echo"}[program]
+    source = {"go-micro": "./micro", "go-echo": "./echo", "go-lateness": "./lateness"}[program]
     command = [compiler, "build", "-trimpath", "-o", PATHS[program], source]
     processes.run(command, BUILD_LIMIT, environment=go_environment(), directory=os.path.join(HERE, "Go"))
 
@@ -121,7 +123,7 @@ def build_swift(program):
 BUILDERS = {
     "load": build_c, "epoll-echo": build_c, "go-micro": build_go, "go-echo": build_go,
     "nio-echo": build_swift, "apus-bench": build_swift, "apus-allocations": build_swift,
-    "apus-echo": build_swift,
+    "apus-echo": build_swift, "apus-lateness": build_swift, "go-lateness": build_go,
 }
 
 

@@ -19,6 +19,7 @@
 
 #if defined(__linux__)
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -105,6 +106,26 @@ void apus_futex_wake(const void *word, int32_t count) {
         os_sync_wake_by_address_all((void *)word, 4, OS_SYNC_WAKE_BY_ADDRESS_NONE);
     }
 #endif
+}
+
+// MARK: Fences
+
+bool apus_fences_are_asymmetric;
+
+void apus_fences_prepare(void) {
+#if defined(__linux__)
+    apus_fences_are_asymmetric = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+#endif
+}
+
+int apus_fence_heavy(void) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#if defined(__linux__)
+    if (apus_fences_are_asymmetric && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        return -errno;
+    }
+#endif
+    return 0;
 }
 
 // MARK: The machine

@@ -7,7 +7,8 @@ import ApusRuntime
 import CApus
 import struct Synchronization.Atomic
 
-let syncScenarios = lockScenarios + onceScenarios + semaphoreScenarios
+let syncScenarios =
+    lockScenarios + onceScenarios + semaphoreScenarios + rwMutexScenarios + conditionScenarios + poolScenarios
 
 private let lockScenarios = [
     Scenario("mutex-stress", count: 4000, run: mutexStress),
@@ -17,6 +18,7 @@ private let lockScenarios = [
     Scenario("mutex-try-beside-waiters", count: 200, run: mutexTryBesideWaiters),
     Scenario("wait-group-storm", count: 2000, run: waitGroupStorm),
     Scenario("wait-group-rounds", count: 20_000, run: waitGroupRounds),
+    Scenario("wait-group-give-up", count: 1500, run: waitGroupGiveUp),
     Scenario("wait-group-misuse", run: { _ in WaitGroup().done() }),
     Scenario("parked-waiters", count: 2000, run: parkedWaiters),
     Scenario("parked-waiters-deadlines", count: 2000, run: parkedWaitersDeadlines),
@@ -208,6 +210,58 @@ private func waitGroupRounds(_ run: Run) {
     }
     for channel in rounds { channel.close() }
     serving.wait()
+}
+
+/// Waits whose time is up, or that are cancelled, in the very moment in which the count gets to zero: nobody is held up for
+/// that, and who was not told that it gave up has seen all that was done.
+private func waitGroupGiveUp(_ run: Run) {
+    var random = run.random(0)
+    for round in 0..<run.count / 5 {
+        let group = WaitGroup()
+        let done = Counter()
+        let waited = WaitGroup()
+        let size = 1 + round % 4
+        group.add(size)
+        waited.go {
+            group.wait()
+            run.checkEqual(done.value, size, "the number of those that were done when the wait ended")
+        }
+        for index in 0..<3 {
+            let time = Duration.nanoseconds(Int64(random.next() % 40_000))
+            let waiter = go {
+                do throws(Cancellation) {
+                    try group.wait(timeout: index == 0 ? .seconds(3600) : time)
+                    run.checkEqual(done.value, size, "the number of those that were done when a timed wait ended")
+                } catch {
+                    run.checkEqual(error, index == 0 ? .requested : .deadlineExceeded, "the reason")
+                }
+            }
+            if index == 0 {
+                waited.go {
+                    for _ in 0..<round % 4 { Goroutine.yield() }
+                    waiter.cancel()
+                    waiter.join()
+                }
+            } else {
+                waited.go { waiter.join() }
+            }
+        }
+        for index in 0..<size {
+            go {
+                if (index + round) % 2 == 0 { Goroutine.yield() }
+                if round % 5 == 0 { sleep(for: .microseconds(20)) }
+                done.add()
+                group.done()
+            }
+        }
+        if round % 3 == 0 { runThreads(1) { _ in try? group.wait(timeout: .microseconds(20)) } }
+        waited.wait()
+        run.checkEqual(group.waiterCount, 0, "the number of those that wait at the end")
+        // Nothing of that is left for the next round.
+        group.add()
+        go { group.done() }
+        do { try group.wait(timeout: .seconds(3600)) } catch { run.fail("waiting has thrown \(error)") }
+    }
 }
 
 /// A semaphore made of `ParkedWaiters`.

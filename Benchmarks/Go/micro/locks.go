@@ -75,6 +75,21 @@ func rwMutexReaders() {
 	})
 }
 
+// poolTakeAndGive is buffers from a pool and back, by a goroutine for each processor; an operation is one Get and Put.
+func poolTakeAndGive() {
+	goroutines := runtime.GOMAXPROCS(0)
+	measure("pool", 1000, func(iterations int) {
+		pool := sync.Pool{New: func() any { return new([64]int) }}
+		together(goroutines, func() {
+			for range iterations / goroutines {
+				buffer := pool.Get().(*[64]int)
+				buffer[0]++
+				pool.Put(buffer)
+			}
+		})
+	})
+}
+
 // together runs a function in so many goroutines and waits for all.
 func together(goroutines int, body func()) {
 	var group sync.WaitGroup

@@ -9,25 +9,37 @@ import (
 )
 
 // timersSetAndStopped sets a million timers, none of which comes to fire, and stops them all; an operation is one timer.
-// Functions, since a timer with a channel that nobody receives from is in no heap in Go, and costs only its memory.
+// Each runs a function.
 func timersSetAndStopped() {
-	count := *timers
-	// Before the measured part, so that neither the heap's array nor the collector's first steps are in it.
-	setAndStop(make([]*time.Timer, count))
-
-	watch := startStopwatch()
-	setAndStop(make([]*time.Timer, count))
-	wall, cpu := watch.elapsed()
-	report("timers", count, wall, cpu, "")
+	measureSetAndStopped("timers", func(delay time.Duration) *time.Timer {
+		return time.AfterFunc(delay, func() { panic("timers: one fired") })
+	})
 }
 
-func setAndStop(timers []*time.Timer) {
+// channelTimersSetAndStopped does the same with timers that send to a channel. While nobody receives from that, such a
+// timer is in no heap in Go, and costs only its memory.
+func channelTimersSetAndStopped() {
+	measureSetAndStopped("channel-timers", time.NewTimer)
+}
+
+func measureSetAndStopped(name string, newTimer func(time.Duration) *time.Timer) {
+	count := *timers
+	// Before the measured part, so that neither the heap's array nor the collector's first steps are in it.
+	setAndStop(name, make([]*time.Timer, count), newTimer)
+
+	watch := startStopwatch()
+	setAndStop(name, make([]*time.Timer, count), newTimer)
+	wall, cpu := watch.elapsed()
+	report(name, count, wall, cpu, "")
+}
+
+func setAndStop(name string, timers []*time.Timer, newTimer func(time.Duration) *time.Timer) {
 	sequence := uint64(1)
 	for index := range timers {
-		timers[index] = time.AfterFunc(scatteredDelay(&sequence), func() { panic("timers: one fired") })
+		timers[index] = newTimer(scatteredDelay(&sequence))
 	}
 	for _, timer := range timers {
-		check(timer.Stop(), "timers: one was stopped already")
+		check(timer.Stop(), name+": one was stopped already")
 	}
 }
 

@@ -13,6 +13,10 @@ let operations: KeyValuePairs<String, @Sendable (Int) -> Void> = [
     "select_otherwise": selectOtherwise,
     "lock": lock,
     "lock_contended": lockContended,
+    "read_lock": readLock,
+    "write_lock": writeLock,
+    "condition": waitForCondition,
+    "pool": takeAndGive,
     "sleep": sleepBriefly,
     "read_write": readAndWrite,
     "yield": { count in
@@ -161,6 +165,64 @@ private func lockContended(_ count: Int) {
     }
     group.wait()
     precondition(lock.mutex.withLock { $0 } == count)
+}
+
+private func readLock(_ count: Int) {
+    let lock = RWMutex(1)
+    var sum = 0
+    for _ in 0..<count { lock.withReadLock { sum += $0 } }
+    precondition(sum == count)
+}
+
+private final class ReadMostly: Sendable {
+    let lock = RWMutex(0)
+}
+
+/// Writers that wait for a reader and for each other, and readers that wait for them.
+private func writeLock(_ count: Int) {
+    let shared = ReadMostly()
+    let group = WaitGroup()
+    let goroutines = 4
+    for _ in 0..<goroutines {
+        group.go {
+            for _ in 0..<count / goroutines {
+                shared.lock.withWriteLock {
+                    $0 += 1
+                    Goroutine.yield()
+                }
+                shared.lock.withReadLock { _ in Goroutine.yield() }
+            }
+        }
+    }
+    group.wait()
+    precondition(shared.lock.withReadLock { copy $0 } == count)
+}
+
+/// Two that hand a turn to each other.
+private func waitForCondition(_ count: Int) {
+    let turn = Lock()
+    let changed = Condition()
+    let other = go {
+        for _ in 0..<count {
+            try! turn.mutex.withLock(waitingFor: changed, until: { $0 % 2 == 1 }) { $0 += 1 }
+            changed.signal()
+        }
+    }
+    for _ in 0..<count {
+        try! turn.mutex.withLock(waitingFor: changed, until: { $0 % 2 == 0 }, timeout: .seconds(60)) { $0 += 1 }
+        changed.signal()
+    }
+    other.join()
+    precondition(turn.mutex.withLock { $0 } == 2 * count)
+}
+
+private func takeAndGive(_ count: Int) {
+    let pool = Pool { Object() }
+    for _ in 0..<count {
+        let object = pool.take()
+        pool.withElement { $0.number += 1 }
+        pool.give(object)
+    }
 }
 
 /// Many at a time, so that it does not take long: 64 sleepers.

@@ -18,6 +18,11 @@ enum Benchmark: String, CaseIterable, ExpressibleByArgument {
     case idleGoroutines = "idle-goroutines"
     case mutexContended = "mutex-contended"
     case mutexHandover = "mutex-handover"
+    case rwMutexRead = "rwmutex-read"
+    case rwMutexReaders = "rwmutex-readers"
+    case pool
+    case timers
+    case channelTimers = "channel-timers"
     case sleepLateness = "sleep-lateness"
     case sieve
     case selectReady = "select-ready"
@@ -84,6 +89,11 @@ struct ApusBench: ParsableCommand {
         case .idleGoroutines: measureIdleGoroutines(count: goroutines)
         case .mutexContended: measureMutexContended(seconds: seconds)
         case .mutexHandover: measureMutexHandover(seconds: seconds)
+        case .rwMutexRead: measureRWMutexRead(seconds: seconds)
+        case .rwMutexReaders: measureRWMutexReaders(seconds: seconds)
+        case .pool: measurePool(seconds: seconds)
+        case .timers: measureTimersSetAndStopped(count: timers)
+        case .channelTimers: measureChannelTimersSetAndStopped(count: timers)
         case .sleepLateness: measureSleepLateness(seconds: seconds)
         case .sieve: measureSieve(seconds: seconds)
         case .selectReady: measureSelectReady(seconds: seconds)

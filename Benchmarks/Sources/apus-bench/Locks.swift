@@ -59,3 +59,50 @@ func measureMutexHandover(seconds: Double) {
             count.mutex.withLock { $0 } == iterations / goroutines * goroutines, "mutex-handover: counts were lost")
     }
 }
+
+/// A read-write mutex that many goroutines capture.
+private final class Shared: Sendable {
+    let lock = RWMutex(1)
+}
+
+/// One goroutine that reads under a read-write mutex nobody else uses.
+func measureRWMutexRead(seconds: Double) {
+    measure("rwmutex-read", seconds: seconds) { iterations in
+        let shared = Shared()
+        var sum = 0
+        for _ in 0..<iterations {
+            shared.lock.withReadLock { sum += $0 }
+        }
+        precondition(sum == iterations, "rwmutex-read: wrong sum")
+    }
+}
+
+/// One such reader for each processor, all with the same mutex.
+func measureRWMutexReaders(seconds: Double) {
+    let goroutines = processors
+    measure("rwmutex-readers", seconds: seconds) { iterations in
+        let shared = Shared()
+        together(goroutines) {
+            var sum = 0
+            for _ in 0..<iterations / goroutines {
+                shared.lock.withReadLock { sum += $0 }
+            }
+            precondition(sum == iterations / goroutines, "rwmutex-readers: wrong sum")
+        }
+    }
+}
+
+/// Buffers from a pool and back, by a goroutine for each processor; an operation is one take and give.
+func measurePool(seconds: Double) {
+    let goroutines = processors
+    measure("pool", seconds: seconds) { iterations in
+        let pool = Pool { [Int](repeating: 0, count: 64) }
+        together(goroutines) {
+            for _ in 0..<iterations / goroutines {
+                var buffer = pool.take()
+                buffer[0] += 1
+                pool.give(buffer)
+            }
+        }
+    }
+}

@@ -7,8 +7,8 @@ import Synchronization
 
 /// Why a goroutine's waiting was ended early.
 ///
-/// What throws it: `Goroutine.checkCancellation()`, `Channel.send`, `select` with a value, `withTimeout`, `withDeadline` and
-/// `withGoroutineGroup`. Sockets throw a `NetError` instead, which names the operation.
+/// What throws it: `Goroutine.checkCancellation()`, `Channel.send`, `select` with a value, `Semaphore.acquire`,
+/// `Mutex.withLock(waitingFor:until:)`, `WaitGroup.wait(timeout:)`, `withTimeout`, `withDeadline` and `withGoroutineGroup`. Sockets throw a `NetError` instead, which names the operation.
 public struct Cancellation: Error, Hashable, CustomStringConvertible {
     private enum Reason: UInt8 { case requested = 1, deadlineExceeded = 2 }
     private let reason: Reason
@@ -44,7 +44,7 @@ extension Goroutine {
     /// except by sockets. Its groups and the scopes that it is in are cancelled too. Goroutines that it started by plain `go`
     /// are not. The goroutine itself decides what to do about it, and nothing forces it to end.
     ///
-    /// `join`, `Mutex.withLock` and `WaitGroup.wait` are not ended. Returns at once; may be called more than once, by anyone,
+    /// `join`, the plain `withLock` of the locks and `WaitGroup.wait()` are not ended. Returns at once; may be called more than once, by anyone,
     /// also after the goroutine has ended.
     public func cancel() {
         schedulingPoint()

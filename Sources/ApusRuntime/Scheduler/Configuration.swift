@@ -16,6 +16,15 @@ struct Configuration {
     /// Whether a yielding or woken goroutine is sent to the global queue now and then, so that it changes threads. A
     /// test's means: what migrates seldom shows its errors seldom.
     var migrationInterval: UInt32?
+    /// Reads after which an RWMutex gives its readers slots; nil for as many as make up for it. Few, in tests.
+    var readsBeforeSlots: UInt32?
+    /// Stand-ins (see Monitor.swift) that have a slot of their own in locks and pools, as the other workers have. After a while
+    /// with goroutines that hog their workers it is the stand-ins that run the rest.
+    var standInSlots = 8
+    /// Workers that have a slot in locks and pools: those whose index is below.
+    var slotCount: Int { processors + standInSlots }
+    /// Whether both sides of an asymmetric fence are real ones, as where the system offers nothing else.
+    var fencesAreFull = false
     /// How often a line about the scheduler is written to standard error.
     var scheduleTraceMilliseconds: Int?
     /// Where a trace goes, and how many bytes of it.
@@ -57,6 +66,8 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        case ("readslots", let reads?) where reads >= 0:
+            readsBeforeSlots = UInt32(clamping: reads)
         case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
             scheduleTraceMilliseconds = milliseconds
         case ("tracelimit", let mebibytes?) where (1...1 << 20).contains(mebibytes):
@@ -69,14 +80,18 @@ struct Configuration {
             reportsDeadlocks = false
         case ("sigquit", _) where value == "off":
             dumpsOnQuitSignal = false
+        case ("fences", _) where value == "full":
+            fencesAreFull = true
+        case ("standinslots", let count?) where (0...1024).contains(count):
+            standInSlots = count
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
-                "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N, migrate=N, rounds=N, sample=1…1000000, schedtrace=MILLISECONDS, tracelimit=MiB, "
-                    + "deadlock=off and sigquit=off")
+                "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), fences=full, "
+                    + "guard=install|protect, guardmappings=N, migrate=N, readslots=N, rounds=N, sample=1…1000000, "
+                    + "schedtrace=MILLISECONDS, standinslots=N, tracelimit=MiB, deadlock=off and sigquit=off")
         }
     }
 

@@ -56,6 +56,14 @@ struct MutexCore: ~Copyable {
         else { return unsafe lockSlowly(core) }
     }
 
+    /// For locks that are made of this one: they say what is waited for.
+    @inline(__always)
+    static func lock(_ core: UnsafeMutablePointer<MutexCore>, reason: WaitReason) {
+        guard
+            unsafe core.pointee.word.compareExchange(expected: 0, desired: locked, ordering: .acquiring).exchanged
+        else { return unsafe lockSlowly(core, reason: reason) }
+    }
+
     /// Locks unless the mutex is held, or promised to a waiter. That some wait is no obstacle: they compete.
     @inlinable
     static func tryLock(_ core: UnsafeMutablePointer<MutexCore>) -> Bool {
@@ -78,34 +86,13 @@ struct MutexCore: ~Copyable {
 
     // MARK: Waiting
 
-    /// How often a goroutine looks again at a held mutex before it parks, and at which interval.
-    ///
-    /// Together about what parking and waking another thread costs. Not more often: each look takes the word's cache line
-    /// from the holder, and who comes back a microsecond later lets it pass through the mutex many times undisturbed.
-    private static var looks: Int { 4 }
-    private static var lookInterval: Int64 { 1_250 }
-
-    /// Whether the holder may let go within a moment, so that waiting awake is cheaper than parking: it must be running,
-    /// on another processor, and there must be nothing else to do here. Go's rule (runtime/proc.go, canSpin).
-    private static var mayWaitAwake: Bool {
-        let scheduler = Scheduler.shared
-        if Simulation.current != nil { return false }
-        guard let worker = ThreadReference.current?.record.worker else {
-            return scheduler.record.configuration.processors > 1
-        }
-        let running = scheduler.activeCount - scheduler.idleCount
-        return worker.record.queue.isEmpty && running - scheduler.searchingCount > 1
-    }
-
-    private static func waitAwake() {
-        let end = MonotonicTime.ofSystem.nanoseconds + lookInterval
-        repeat { apus_spin_hint() } while MonotonicTime.ofSystem.nanoseconds < end
-    }
-
     @usableFromInline
     @inline(never)
-    static func lockSlowly(_ core: UnsafeMutablePointer<MutexCore>) {
-        var looks = 0
+    static func lockSlowly(_ core: UnsafeMutablePointer<MutexCore>) { unsafe lockSlowly(core, reason: .mutex) }
+
+    @inline(never)
+    private static func lockSlowly(_ core: UnsafeMutablePointer<MutexCore>, reason: WaitReason) {
+        var awake = WaitingAwake()
         // Whether the bit `woken` stands for us.
         var isWoken = false
         var waitsSince: Int64?
@@ -121,24 +108,21 @@ struct MutexCore: ~Copyable {
                 continue
             }
             // Where others wait already, one more that competes only slows the holder down.
-            if word & (waiting | starving) == 0, looks < Self.looks, mayWaitAwake {
-                looks += 1
-                waitAwake()
-                continue
-            }
-            guard let succeeded = unsafe wait(core, isWoken: isWoken, waitsSince: &waitsSince) else { continue }
+            if word & (waiting | starving) == 0, awake.pause() { continue }
+            guard let succeeded = unsafe wait(core, reason, isWoken: isWoken, waitsSince: &waitsSince)
+            else { continue }
             if succeeded {
                 // Handed over: `locked` is set, and is ours. Back to normal if we are the last or were quick.
                 return unsafe leaveStarvation(core, waitsSince: waitsSince!)
             }
             isWoken = true
-            looks = 0
+            awake = WaitingAwake()
         }
     }
 
     /// Queues the caller and parks it. Nil: the mutex is free, compete again. Else whether it was handed over.
     private static func wait(
-        _ core: UnsafeMutablePointer<MutexCore>, isWoken: Bool, waitsSince: inout Int64?
+        _ core: UnsafeMutablePointer<MutexCore>, _ reason: WaitReason, isWoken: Bool, waitsSince: inout Int64?
     ) -> Bool? {
         let waiter = GoroutineReference.currentParkable()
         // By the caller's clock: in a simulation, chance must not decide.
@@ -162,7 +146,7 @@ struct MutexCore: ~Copyable {
             } else {
                 unsafe core.pointee.waiters.prepend(node)
             }
-            unsafe park(waiter, reason: .mutex, unlocking: &core.pointee.lock)
+            unsafe park(waiter, reason: reason, unlocking: &core.pointee.lock)
         }
         return node.succeeded
     }

@@ -5,6 +5,7 @@
 //
 //     nobody waits   -> somebody waits   a waiter, under `lock`, while the count is not zero
 //     somebody waits -> nobody waits     who finds the count zero, under `lock`: it wakes all
+//                                        (not a waiter whose time is up: it only leaves the queue)
 //
 // Between counting to zero and taking the lock others may have begun to count again (the group is used for its next
 // round). Then the waiters stay, for whoever counts to zero next: nobody is woken while the count is not zero.
@@ -29,7 +30,7 @@ public final class WaitGroup: Sendable {
     nonisolated(unsafe) private let core: UnsafeMutablePointer<Core>
 
     private struct Core: ~Copyable {
-        // Protected by `lock`. Empty unless the word's lowest bit is set.
+        // Protected by `lock`. Empty unless the word's lowest bit is set; it may be empty then, too.
         var waiters = WaitQueue()
         var lock = ThreadLock()
         let word = Atomic<Int>(0)
@@ -95,7 +96,7 @@ public final class WaitGroup: Sendable {
 
     /// Waits until the count is zero, parking the calling goroutine, or blocking the calling thread.
     ///
-    /// Returns at once when it is zero already. Any number of callers may wait.
+    /// Returns at once when it is zero already. Any number of callers may wait. Not ended by cancellation.
     public func wait() {
         schedulingPoint()
         guard unsafe core.pointee.word.load(ordering: .acquiring) > Self.waiting else { return }
@@ -109,6 +110,61 @@ public final class WaitGroup: Sendable {
             unsafe core.pointee.waiters.append(node)
             unsafe park(waiter, reason: .waitGroup, unlocking: &core.pointee.lock)
         }
+    }
+
+    /// Waits until the count is zero, for at most so long, parking the calling goroutine, or blocking the calling thread.
+    ///
+    /// What is counted goes on, whatever ends the wait. Unlike `wait()`, this one is ended by cancellation too, since it can
+    /// say so.
+    ///
+    /// - Parameter timeout: Zero or less does not wait.
+    /// - Throws: `Cancellation.deadlineExceeded` when the time is up; `Cancellation` when the call would wait and the
+    ///   goroutine is cancelled, or while it waits. Never when the count is zero.
+    /// - Complexity: O(1). Does not allocate.
+    public func wait(timeout: Duration) throws(Cancellation) {
+        schedulingPoint()
+        guard unsafe core.pointee.word.load(ordering: .acquiring) > Self.waiting else { return }
+        let deadline = MonotonicTime.after(timeout)
+        let waiter = GoroutineReference.currentParkable()
+        var node = unsafe WaitNode(goroutine: waiter, isClaimable: true)
+        let end = unsafe withUnsafeMutablePointer(to: &node) { unsafe wait(with: $0, until: deadline) }
+        if let end { throw end }
+    }
+
+    /// Nil when the count was zero.
+    private func wait(with node: UnsafeMutablePointer<WaitNode>, until deadline: MonotonicTime) -> Cancellation? {
+        let waiter = unsafe node.pointee.goroutine
+        unsafe core.pointee.lock.lock()
+        guard unsafe core.pointee.announceWait() else {
+            unsafe core.pointee.lock.unlock()
+            return nil
+        }
+        unsafe core.pointee.waiters.append(node)
+        var end = waiter.cancellation ?? (deadline.hasPassed ? .deadlineExceeded : nil)
+        while end == nil {
+            let isExpired = unsafe park(
+                waiter, reason: .waitGroup, unlocking: &core.pointee.lock, until: deadline, interruptible: true)
+            if unsafe node.pointee.succeeded { return nil }
+            unsafe core.pointee.lock.lock()
+            // Taken out, but not claimed since its time was up: the count was zero all the same.
+            guard unsafe node.pointee.isQueued else {
+                unsafe core.pointee.lock.unlock()
+                return nil
+            }
+            // Neither, if it was interrupted for nothing: it keeps its place.
+            end = isExpired ? .deadlineExceeded : waiter.cancellation
+        }
+        // The word may go on saying that somebody waits: then whoever counts to zero finds that nobody does.
+        unsafe core.pointee.waiters.remove(node)
+        unsafe core.pointee.lock.unlock()
+        return end
+    }
+
+    /// Those who wait at this moment. For tests.
+    package var waiterCount: Int {
+        unsafe core.pointee.lock.lock()
+        defer { unsafe core.pointee.lock.unlock() }
+        return unsafe core.pointee.waiters.count
     }
 
     /// Whether nothing is counted at this moment.

@@ -24,6 +24,31 @@ void apus_spin_hint(void);
 int apus_futex_wait(const void *_Nonnull word, uint32_t expected, int64_t nanoseconds);
 void apus_futex_wake(const void *_Nonnull word, int32_t count);
 
+// MARK: Fences
+
+// Where two sides each write one thing and read the other's, and one must see the other, both need a full fence in
+// between. When one side is much more frequent, its fence can be left to the other, which makes the processors of all
+// threads of the process pass one (Linux 4.14: membarrier). Elsewhere both fences are real.
+
+/// Whether the light fence costs nothing. Decided by `apus_fences_prepare`.
+extern bool apus_fences_are_asymmetric;
+
+/// To be called once, before the first of either fence.
+void apus_fences_prepare(void);
+
+/// Between the write and the read of the frequent side.
+static inline void apus_fence_light(void) {
+    if (__builtin_expect(apus_fences_are_asymmetric, 1)) {
+        __asm__ volatile("" ::: "memory");
+    } else {
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    }
+}
+
+/// Between the write and the read of the rare side. Some microseconds. Zero, or the negative error of the system: then it
+/// was none.
+int apus_fence_heavy(void);
+
 // MARK: The machine
 
 /// Nanoseconds of the monotonic clock.

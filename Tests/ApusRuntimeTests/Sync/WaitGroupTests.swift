@@ -15,6 +15,62 @@ struct WaitGroupTests {
         try expectScenario("wait-group-rounds", workers: workers, debug: debug)
     }
 
+    @Test("Who gives up holds up nobody", arguments: workerCounts, ["", "queue=2,migrate=2"])
+    func givingUp(workers: Int, debug: String) throws {
+        try expectScenario("wait-group-give-up", workers: workers, debug: debug)
+    }
+
+    @Test("The time is up, with clocks of both kinds")
+    func timeouts() throws {
+        let group = WaitGroup()
+        // Nothing to wait for.
+        try group.wait(timeout: .zero)
+        group.add()
+        for timeout in [Duration.zero, .seconds(-1), .nanoseconds(1), .milliseconds(2)] {
+            #expect(throws: Cancellation.deadlineExceeded) { try group.wait(timeout: timeout) }
+            go { #expect(throws: Cancellation.deadlineExceeded) { try group.wait(timeout: timeout) } }.join()
+        }
+        let clock = ManualClock()
+        clock.run {
+            let waiter = go { try group.wait(timeout: .seconds(10)) }
+            clock.waitForTimers(1)
+            clock.advance(by: .seconds(9))
+            #expect(group.waiterCount == 1)
+            clock.advance(by: .seconds(1))
+            #expect(throws: Cancellation.deadlineExceeded) { try waiter.join() }
+        }
+        #expect(group.waiterCount == 0)
+        let steady = go { try group.wait(timeout: .seconds(3600)) }
+        while group.waiterCount < 1 { Goroutine.yield() }
+        group.done()
+        try steady.join()
+        try group.wait(timeout: .seconds(3600))
+    }
+
+    @Test("Cancelling ends a timed wait, and only that")
+    func cancelling() throws {
+        let group = WaitGroup()
+        group.add()
+        let timed = go { try group.wait(timeout: .seconds(3600)) }
+        let untimed = go { group.wait() }
+        while group.waiterCount < 2 { Goroutine.yield() }
+        timed.cancel()
+        untimed.cancel()
+        #expect(throws: Cancellation.requested) { try timed.join() }
+        #expect(group.waiterCount == 1)
+        #expect(throws: Cancellation.deadlineExceeded) {
+            try withTimeout(.milliseconds(1)) { try group.wait(timeout: .seconds(3600)) }
+        }
+        group.done()
+        untimed.join()
+        // What is done already is no wait.
+        let cancelled = go {
+            Goroutine.current!.cancel()
+            try group.wait(timeout: .seconds(3600))
+        }
+        try cancelled.join()
+    }
+
     @Test("A group that counts nothing is done")
     func empty() {
         let group = WaitGroup()
