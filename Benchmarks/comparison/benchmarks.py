@@ -259,6 +259,7 @@ BENCHMARKS = [
         allocations("send and receive, unbuffered", "send_unbuffered"),
         allocations("trySend and tryReceive", "try_send"),
         allocations("select, ready", "select"),
+        allocations("select, six cases", "select_of_six"),
         allocations("select, waiting", "select_waiting"),
         allocations("select, otherwise", "select_otherwise"),
         allocations("lock", "lock"),
