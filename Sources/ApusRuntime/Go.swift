@@ -85,6 +85,9 @@ public struct JoinHandle<Value: Sendable, Failure: Error>: Sendable {
 }
 
 func spawn(_ body: sending @escaping () -> Void) -> Goroutine {
+    // But for the start itself: see `sanitizer_prepare`.
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     if let worker = thread.record.worker {

@@ -22,7 +22,7 @@ struct Scenario: Sendable {
 
 private let allScenarios: [Scenario] =
     hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios
+    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios + sanitizerScenarios
 
 /// What the command line asks for.
 struct Run: Sendable {
@@ -137,6 +137,15 @@ final class Flag: Sendable {
     func waitYielding() {
         while !isSet { Goroutine.yield() }
     }
+}
+
+/// Something that happens once, and that orders nothing else.
+final class Hint: Sendable {
+    private let state = Atomic<Bool>(false)
+
+    var isSet: Bool { state.load(ordering: .relaxed) }
+
+    func set() { state.store(true, ordering: .relaxed) }
 }
 
 /// How many times the goroutines of a run found themselves on another thread after a park.

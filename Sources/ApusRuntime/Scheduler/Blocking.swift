@@ -23,8 +23,10 @@ import Synchronization
 /// another; wrapping tells at once.
 public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     guard let thread = ThreadReference.current, let worker = thread.record.worker else { return try body() }
+    Sanitizer.hide()
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
+    Sanitizer.unhide()
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
     defer { thread.returnFromBlocking() }
     return try body()
@@ -32,6 +34,8 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
 
 extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         if record.scheduler.takeIdleWorker(for: self) { return }
         running!.record.waitReason = .blockingCall
         // Back on the thread's own stack, which then waits for another use.

@@ -42,13 +42,15 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        // For the sanitizers' part of CApus, which reads it before `main`.
+        case ("races", _) where value == "threads": break
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N and migrate=N")
+                    + "guardmappings=N, migrate=N and races=threads")
         }
     }
 

@@ -51,6 +51,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// The monitor thread's life.
     fileprivate func monitor() {
+        Sanitizer.hide()
         var observedLookCount: UInt32 = 0
         var round = 0
         while true {

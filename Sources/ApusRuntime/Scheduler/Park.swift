@@ -27,11 +27,9 @@ typealias ParkCommit = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRaw
 func suspend(
     _ thread: ThreadReference, commit: ParkCommit, context: UnsafeMutableRawPointer?, ends: Bool = false
 ) {
-    unsafe thread.record.commit = commit
-    unsafe thread.record.commitContext = context
     // SAFETY: only a goroutine calls this, so the thread has a current context and its own stack is suspended in
     // `apus_context_resume`.
-    unsafe apus_context_suspend(&thread.pointer.pointee.base, ends)
+    unsafe apus_context_suspend(&thread.pointer.pointee.base, commit, context, ends)
 }
 
 /// Waits until `ready(waiter)`. `waiter` is what `currentParkable()` returned to the caller.
@@ -43,13 +41,17 @@ func park(
         unsafe suspend(ThreadReference.current!, commit: commit, context: context)
     } else if unsafe commit(waiter.address, context) {
         waiter.record.signal.receive()
+        unsafe Sanitizer.acquire(waiter.address)
     }
     waiter.record.waitReason = .none
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
 func park(_ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>) {
+    // The commit unlocks out of the sanitizer's sight, and so does a timer that ends the wait.
+    unsafe Sanitizer.release(lock)
     unsafe park(waiter, reason: reason, commit: commitUnlock, context: UnsafeMutableRawPointer(lock))
+    unsafe Sanitizer.acquire(lock)
 }
 
 private let commitUnlock: ParkCommit = { _, context in
@@ -76,6 +78,9 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 /// It becomes the next to run on the caller's worker: what one goroutine hands to another is still warm there.
 @inline(__always)
 func ready(_ waiter: GoroutineReference) {
+    unsafe Sanitizer.release(waiter.address)
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()

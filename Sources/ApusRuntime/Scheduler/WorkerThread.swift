@@ -28,9 +28,6 @@ struct ThreadRecord: ~Copyable {
     var assignedWorker: WorkerReference?
     /// Whether this thread is counted in `searchingCount`. The thread's own, or its waker's until it is awake.
     var isSearching = false
-    /// What the goroutine that just left its stack asked for.
-    var commit: ParkCommit
-    var commitContext: UnsafeMutableRawPointer?
     /// The thread's own record to wait with. Of a plain thread, and of ours inside `blocking { }`.
     let waiter: GoroutineReference
     /// A spare thread sleeps on it; given by a waker that has put a worker into `assignedWorker`.
@@ -42,7 +39,6 @@ struct ThreadRecord: ~Copyable {
     init(scheduler: Scheduler, waiter: GoroutineReference) {
         unsafe self.base = apus_thread()
         self.scheduler = scheduler
-        unsafe self.commit = commitYield
         self.waiter = waiter
     }
 }
@@ -72,6 +68,8 @@ extension RecordReference where Record == ThreadRecord {
 
     @inline(never)
     private static func attach() -> ThreadReference {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         let thread = Scheduler.shared.makeThreadRecord()
         unsafe apus_set_current_thread(&thread.pointer.pointee.base)
         unsafe apus_destroy_at_thread_exit(thread.address)
@@ -100,6 +98,8 @@ extension RecordReference where Record == ThreadRecord {
     private static var ownStackBytes: Int { 256 * 1024 }
 
     private func run() {
+        Sanitizer.threadStarted()
+        defer { Sanitizer.unhide() }
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
         unsafe apus_hazards_find(&pointer.pointee.base.hazards)
@@ -120,6 +120,6 @@ extension RecordReference where Record == ThreadRecord {
                 worker.record.tick.store(worker.record.tick.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
             }
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
-        } while unsafe !record.commit(goroutine.address, record.commitContext)
+        } while unsafe !record.base.commit!(goroutine.address, record.base.commit_argument)
     }
 }

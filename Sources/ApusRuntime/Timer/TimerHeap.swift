@@ -218,6 +218,8 @@ extension RecordReference where Record == SchedulerRecord {
         _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, function: TimerFunction,
         context: UnsafeMutableRawPointer, argument: UInt
     ) {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         let heap = unsafe ThreadReference.current?.record.worker?.record.timers ?? record.timerHeaps[0]
         unsafe node.pointee.function = function
         unsafe node.pointee.context = context
@@ -230,6 +232,8 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// Stops a timer of the caller's. Afterwards it is idle: its function has run, or will not.
     func stopTimer(_ node: UnsafeMutablePointer<TimerNode>) {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         guard unsafe node.pointee.state.load(ordering: .acquiring) != TimerNode.idle,
             unsafe !node.pointee.heap!.remove(node)
         else { return }
