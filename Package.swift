@@ -42,10 +42,15 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        // A calculation by goroutines that the benchmarks measure and the tests run.
+        .target(
+            name: "PowerSeries", dependencies: ["Apus"], path: "Benchmarks/Sources/PowerSeries",
+            swiftSettings: swiftSettings),
+
         // A program that the tests start as a child, because it is meant to crash, to overflow or to be killed.
         .executableTarget(
             name: "apus-test-programs",
-            dependencies: ["Apus", "CApus"],
+            dependencies: ["Apus", "CApus", "PowerSeries"],
             path: "Tests/Programs",
             swiftSettings: swiftSettings
         ),

@@ -8,6 +8,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "apus-bench", targets: ["apus-bench"]),
+        .executable(name: "apus-allocations", targets: ["apus-allocations"]),
         .executable(name: "apus-echo", targets: ["apus-echo"]),
         .executable(name: "nio-echo", targets: ["nio-echo"]),
     ],
@@ -17,12 +18,20 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
+        // The tests of the root package run it, too.
+        .target(name: "PowerSeries", dependencies: [.product(name: "Apus", package: "apus")]),
         .executableTarget(
             name: "apus-bench",
             dependencies: [
                 .product(name: "Apus", package: "apus"),
+                "PowerSeries",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
+        ),
+        .target(name: "CAllocationCount"),
+        .executableTarget(
+            name: "apus-allocations",
+            dependencies: [.product(name: "Apus", package: "apus"), "CAllocationCount"]
         ),
         .executableTarget(
             name: "apus-echo",

@@ -37,13 +37,14 @@ class Settings:
     sample_seconds: float = 0.4
     actors: int = 1_000_000
     goroutines: int = 1_000_000
+    timers: int = 1_000_000
     idle_connections: int = 10_000
     warmup_seconds: float = 1
     load_seconds: float = 4
 
 
-QUICK = Settings(sample_seconds=0.1, actors=100_000, goroutines=100_000, idle_connections=1000, warmup_seconds=0.3,
-                 load_seconds=1)
+QUICK = Settings(sample_seconds=0.1, actors=100_000, goroutines=100_000, timers=100_000, idle_connections=1000,
+                 warmup_seconds=0.3, load_seconds=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,7 +103,8 @@ class Micro:
             raise Failure(f"needs {needed / KIB**3:.1f} GiB of free memory")
         command = [
             build.PATHS[self.programs()[peer]], "--seconds", str(settings.sample_seconds),
-            "--actors", str(settings.actors), "--goroutines", str(settings.goroutines), self.name,
+            "--actors", str(settings.actors), "--goroutines", str(settings.goroutines),
+            "--timers", str(settings.timers), self.name,
         ]
         output = processes.run(command, self.limit, environment=environment(processors),
                                cores=Cores.placed(processors).program)
@@ -113,6 +115,23 @@ class Micro:
             if name != self.name:
                 figures |= {f"{name}.{key}": value for key, value in line.items()}
         return figures
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Allocations:
+    """Calls of malloc for each operation of a kind: always the same, so no time and no peer is needed."""
+
+    name: str
+    measures: tuple
+    peers: tuple = ("apus",)
+
+    def programs(self):
+        return {"apus": "apus-allocations"}
+
+    def run(self, peer, processors, settings):
+        output = processes.run([build.PATHS[self.programs()[peer]]], 60, environment=environment(processors),
+                               cores=Cores.placed(processors).program)
+        return last_json_lines(output)[self.name]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,6 +184,19 @@ def nanoseconds(name, most):
     return Measure(name, "nanoseconds_per_operation", "ns", ratios={"go": most})
 
 
+def timed(name, title, most=None, unit="ns", divisor=1):
+    """A loop's time, and the CPU time that all threads of the process spent on it."""
+    ratios = {} if most is None else {"go": most}
+    return Micro(name, (
+        Measure(title, "nanoseconds_per_operation", unit, divisor, ratios=ratios, informative=most is None),
+        Measure(f"{title}: CPU", "cpu_nanoseconds_per_operation", unit, divisor, informative=True),
+    ))
+
+
+def allocations(name, field):
+    return Measure(f"allocations: {name}", field, "", at_most=0)
+
+
 CPU = "server_cpu_microseconds_per_request"
 USER = "server_user_microseconds_per_request"
 
@@ -174,6 +206,23 @@ BENCHMARKS = [
     Micro("spawn-join", (nanoseconds("spawn + join", 0.8),)),
     Micro("ping-pong", (nanoseconds("unbuffered channel, round trip", 0.7),)),
     Micro("buffered", (nanoseconds("buffered channel (128), per element", 0.9),)),
+    timed("mutex-contended", "contended mutex", 0.8),
+    timed("mutex-handover", "contended mutex, holder yields", 0.8),
+    Micro("sleep-lateness", (
+        Measure("sleep of 200 us: late by, median", "median_microseconds", "us", at_most=100),
+        Measure("sleep of 200 us: late by, p99", "p99_microseconds", "us", informative=True),
+    )),
+    timed("sieve", "sieve of primes below 8,000", 0.8, "ms", 1e6),
+    Allocations("allocations", (
+        allocations("send and receive, buffered", "send"),
+        allocations("send and receive, unbuffered", "send_unbuffered"),
+        allocations("trySend and tryReceive", "try_send"),
+        allocations("lock", "lock"),
+        allocations("lock, contended", "lock_contended"),
+        allocations("sleep", "sleep"),
+        allocations("read and write, TCP", "read_write"),
+        allocations("yield", "yield"),
+    )),
     Micro("skynet", (
         Measure("skynet, first tree of the process", "skynet-first.nanoseconds_per_operation", "ms", 1e6,
                 ratios={"go": 1.0}),

@@ -25,6 +25,7 @@ PATHS = {
     "go-echo": os.path.join(PROGRAMS, "go-echo"),
     "nio-echo": os.path.join(SWIFT_PROGRAMS, "nio-echo"),
     "apus-bench": os.path.join(SWIFT_PROGRAMS, "apus-bench"),
+    "apus-allocations": os.path.join(SWIFT_PROGRAMS, "apus-allocations"),
     "apus-echo": os.path.join(SWIFT_PROGRAMS, "apus-echo"),
 }
 
@@ -119,7 +120,8 @@ def build_swift(program):
 
 BUILDERS = {
     "load": build_c, "epoll-echo": build_c, "go-micro": build_go, "go-echo": build_go,
-    "nio-echo": build_swift, "apus-bench": build_swift, "apus-echo": build_swift,
+    "nio-echo": build_swift, "apus-bench": build_swift, "apus-allocations": build_swift,
+    "apus-echo": build_swift,
 }
 
 

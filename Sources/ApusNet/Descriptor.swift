@@ -51,6 +51,7 @@ package struct Descriptor: ~Copyable, Sendable {
         package enum Reason: Equatable {
             case closed
             case deadlineExceeded
+            case cancelled
             case system(errno: Int32)
         }
 
@@ -60,6 +61,18 @@ package struct Descriptor: ~Copyable, Sendable {
 
         package static let closed = Failure(reason: .closed)
         package static let deadlineExceeded = Failure(reason: .deadlineExceeded)
+
+        package init(reason: Reason, bytesTransferred: Int = 0) {
+            self.reason = reason
+            self.bytesTransferred = bytesTransferred
+        }
+
+        package init(_ cancellation: Cancellation, bytesTransferred: Int = 0) {
+            // A deadline is a deadline, whether the call has it or the function around.
+            self.init(
+                reason: cancellation == .deadlineExceeded ? .deadlineExceeded : .cancelled,
+                bytesTransferred: bytesTransferred)
+        }
 
         package static func system(errno: Int32) -> Failure { Failure(reason: .system(errno: errno)) }
     }
@@ -269,6 +282,7 @@ package struct Descriptor: ~Copyable, Sendable {
             case .ready: continue  // At most once: that nothing is known of a new descriptor.
             case .closed: throw .closed
             case .deadlineExceeded: break
+            case .cancelled(let cancellation): throw Failure(cancellation)
             }
             let now = MonotonicTime.now
             if now >= deadline { throw .deadlineExceeded }
@@ -372,13 +386,18 @@ package struct Descriptor: ~Copyable, Sendable {
     @inline(never)
     private func queue(for side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
         while true {
-            let isWoken =
+            if let cancellation = Goroutine.cancellation {
+                throw update({ $0.abandon(side) }) ? Failure(cancellation) : .closed
+            }
+            let result =
                 switch side {
-                case .read: readQueue.wait(unless: { isFree(.read) }, deadline: deadline)
-                case .write: writeQueue.wait(unless: { isFree(.write) }, deadline: deadline)
+                case .read: readQueue.wait(unless: { isFree(.read) }, deadline: deadline, interruptible: true)
+                case .write: writeQueue.wait(unless: { isFree(.write) }, deadline: deadline, interruptible: true)
                 }
-            guard isWoken else {
-                throw update({ $0.abandon(side) }) ? .deadlineExceeded : .closed
+            switch result {
+            case .woken: break
+            case .interrupted: continue
+            case .deadlineExceeded: throw update({ $0.abandon(side) }) ? .deadlineExceeded : .closed
             }
             switch update({ $0.acquire(side, isCounted: true) }) {
             case .acquired: return
@@ -429,12 +448,15 @@ package struct Descriptor: ~Copyable, Sendable {
         case .ready: return
         case .closed: throw Failure(reason: .closed, bytesTransferred: transferred)
         case .deadlineExceeded: throw Failure(reason: .deadlineExceeded, bytesTransferred: transferred)
+        case .cancelled(let cancellation): throw Failure(cancellation, bytesTransferred: transferred)
         }
     }
 
-    /// A deadline that has passed ends an operation before it begins. Without one this does not read the clock.
+    /// A deadline that has passed, and a cancellation, end an operation before it begins: also one that would not have to
+    /// wait. Without a deadline this does not read the clock.
     @inline(__always)
     private func checkDeadline(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
+        if let cancellation = Goroutine.cancellation { throw Failure(cancellation) }
         let common =
             side == .read ? readDeadline.load(ordering: .relaxed) : writeDeadline.load(ordering: .relaxed)
         let earliest = min(common, deadline.nanoseconds)

@@ -27,7 +27,7 @@ public struct NetError: Error, Hashable, Sendable {
     /// What went wrong, in terms that are the same on every system.
     public struct Code: Hashable, Sendable {
         fileprivate enum Value: UInt8 {
-            case closed, timedOut, endOfStream
+            case closed, timedOut, cancelled, endOfStream
             case connectionRefused, connectionReset, connectionAborted, brokenPipe, notConnected
             case addressInUse, addressNotAvailable, invalidAddress
             case hostUnreachable, networkUnreachable
@@ -40,8 +40,11 @@ public struct NetError: Error, Hashable, Sendable {
 
         /// This side has closed the connection or listener, before the operation or during it.
         public static let closed = Code(value: .closed)
-        /// The deadline passed or the timeout ran out first, or the peer did not answer the kernel's own probes.
+        /// The deadline passed or the timeout ran out first, that of a `withTimeout` around the call included, or the peer
+        /// did not answer the kernel's own probes.
         public static let timedOut = Code(value: .timedOut)
+        /// The goroutine was cancelled.
+        public static let cancelled = Code(value: .cancelled)
         /// The stream ended before all the bytes had come that were asked for.
         public static let endOfStream = Code(value: .endOfStream)
         /// The address was reached, and nobody listens there.
@@ -218,6 +221,7 @@ extension NetError.Code: CustomStringConvertible {
         switch value {
         case .closed: "closed by this side"
         case .timedOut: "timed out"
+        case .cancelled: "cancelled"
         case .endOfStream: "unexpected end of stream"
         case .connectionRefused: "connection refused"
         case .connectionReset: "connection reset by peer"

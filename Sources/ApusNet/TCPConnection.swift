@@ -108,6 +108,8 @@ public final class TCPConnection: Sendable {
             do throws(NetError) {
                 return try dial(address, host: host, deadline: share)
             } catch {
+                // What ends this attempt would end the others too.
+                if Goroutine.isCancelled { throw error }
                 firstError = firstError ?? error
             }
         }
@@ -140,6 +142,7 @@ public final class TCPConnection: Sendable {
         func check(_ result: Int32) throws(Descriptor.Failure) {
             guard result >= 0 else { throw .system(errno: -result) }
         }
+        if let cancellation = Goroutine.cancellation { throw Descriptor.Failure(cancellation) }
         if deadline != .distantFuture, deadline <= .now { throw .deadlineExceeded }
         let remote = address.systemForm
         let number = apus_socket_open(remote.family)
@@ -287,6 +290,8 @@ extension NetError {
             self.init(code: .closed, operation: operation, address: address, host: host)
         case .deadlineExceeded:
             self.init(code: .timedOut, operation: operation, address: address, host: host)
+        case .cancelled:
+            self.init(code: .cancelled, operation: operation, address: address, host: host)
         case .system(let number):
             self.init(errno: number, operation: operation, address: address, host: host)
         }

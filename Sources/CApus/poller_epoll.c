@@ -91,6 +91,7 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
     if (count < 0) {
         return errno == EINTR ? 0 : -errno;
     }
+    int events = 0;
     for (int i = 0; i < count; i++) {
         uint32_t flags = ready[i].events;
         if (ready[i].data.u64 == WAKER_TOKEN) {
@@ -111,8 +112,9 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
             .urgent = (flags & EPOLLPRI) != 0,
         };
         handle(event, argument);
+        events++;
     }
-    return count;
+    return events;
 }
 
 #endif

@@ -60,6 +60,7 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
     if (count < 0) {
         return errno == EINTR ? 0 : -errno;
     }
+    int events = 0;
     for (int i = 0; i < count; i++) {
         if (ready[i].filter == EVFILT_USER) {
             // EV_CLEAR took the trigger back. A wait that does not block only looks: the wake is meant for one that does.
@@ -76,8 +77,9 @@ int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
             .urgent = (ready[i].flags & EV_OOBAND) != 0 && ready[i].filter == EVFILT_READ,
         };
         handle(event, argument);
+        events++;
     }
-    return count;
+    return events;
 }
 
 #endif

@@ -71,6 +71,14 @@ __attribute__((constructor)) static void choose_view(void) {
 
 enum apus_sanitizer apus_sanitizer_kind(void) { return apus_sanitizer_thread; }
 
+int apus_sanitizer_thread_count(void) {
+#if defined(__linux__)
+    return 1; // Started before `main`: it looks after the sanitizer's memory.
+#else
+    return 0;
+#endif
+}
+
 NOT_INSTRUMENTED void apus_sanitizer_hide(void) { __tsan_mutex_pre_signal(NULL, 0); }
 NOT_INSTRUMENTED void apus_sanitizer_unhide(void) { __tsan_mutex_post_signal(NULL, 0); }
 NOT_INSTRUMENTED void apus_sanitizer_release(const void *address) { __tsan_release((void *)address); }
@@ -167,6 +175,7 @@ void __asan_unpoison_memory_region(void const volatile *address, size_t bytes);
 bool apus_sanitizer_listens = true;
 
 enum apus_sanitizer apus_sanitizer_kind(void) { return apus_sanitizer_address; }
+int apus_sanitizer_thread_count(void) { return 0; }
 
 void apus_sanitizer_hide(void) {}
 void apus_sanitizer_unhide(void) {}
@@ -204,6 +213,7 @@ __attribute__((weak, visibility("default"))) int __lsan_is_turned_off(void) {
 bool apus_sanitizer_listens = false;
 
 enum apus_sanitizer apus_sanitizer_kind(void) { return apus_sanitizer_none; }
+int apus_sanitizer_thread_count(void) { return 0; }
 
 void apus_sanitizer_hide(void) {}
 void apus_sanitizer_unhide(void) {}

@@ -108,6 +108,13 @@ SYMBOL(apus_stack_pointer):
     ret
 END(apus_stack_pointer)
 
+// uintptr_t apus_frame_pointer(void)
+FUNCTION(apus_frame_pointer)
+SYMBOL(apus_frame_pointer):
+    mov x0, x29
+    ret
+END(apus_frame_pointer)
+
 #endif
 
 #if defined(__linux__) && defined(__ELF__)

@@ -104,6 +104,13 @@ SYMBOL(apus_stack_pointer):
     retq
 END(apus_stack_pointer)
 
+// uintptr_t apus_frame_pointer(void)
+FUNCTION(apus_frame_pointer)
+SYMBOL(apus_frame_pointer):
+    movq %rbp, %rax
+    retq
+END(apus_frame_pointer)
+
 #endif
 
 #if defined(__linux__) && defined(__ELF__)

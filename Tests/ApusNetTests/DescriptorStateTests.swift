@@ -10,6 +10,7 @@ import Testing
     private enum Step {
         case acquire(Side, DescriptorState.Acquisition)
         case acquireCounted(Side, DescriptorState.Acquisition)
+        case abandon(Side, Bool)
         case release(Side, wakes: Bool, last: Bool)
         case addReference(Bool)
         case dropReference(last: Bool)
@@ -63,6 +64,40 @@ import Testing
                 (.acquireCounted(.write, .mustWait), "---w 1 0 1"),
                 (.release(.write, wakes: true, last: false), "---- 0 0 1"),
                 (.acquireCounted(.write, .acquired), "---w 1 0 0"),
+            ]
+        ),
+        (
+            "one that gives up is not counted, so nobody is woken for it",
+            [
+                (.acquire(.read, .acquired), "--r- 1 0 0"),
+                (.acquire(.read, .mustWait), "--r- 1 1 0"),
+                (.abandon(.read, true), "--r- 1 0 0"),
+                (.release(.read, wakes: false, last: false), "---- 0 0 0"),
+            ]
+        ),
+        (
+            "one that gives up leaves the others counted, and the other side alone",
+            [
+                (.acquire(.write, .acquired), "---w 1 0 0"),
+                (.acquire(.read, .acquired), "--rw 2 0 0"),
+                (.acquire(.write, .mustWait), "--rw 2 0 1"),
+                (.acquire(.write, .mustWait), "--rw 2 0 2"),
+                (.acquire(.read, .mustWait), "--rw 2 1 2"),
+                (.abandon(.write, true), "--rw 2 1 1"),
+                (.release(.write, wakes: true, last: false), "--r- 1 1 1"),
+                (.acquireCounted(.write, .acquired), "--rw 2 1 0"),
+                (.abandon(.read, true), "--rw 2 0 0"),
+            ]
+        ),
+        (
+            "one that gives up on a closed descriptor learns that, and is counted no more",
+            [
+                (.acquire(.read, .acquired), "--r- 1 0 0"),
+                (.acquire(.read, .mustWait), "--r- 1 1 0"),
+                (.beginClosing((1, 0)), "c-r- 2 0 0"),
+                (.abandon(.read, false), "c-r- 2 0 0"),
+                (.dropReference(last: false), "c-r- 1 0 0"),
+                (.release(.read, wakes: false, last: true), "c--- 0 0 0"),
             ]
         ),
         (
@@ -136,6 +171,8 @@ import Testing
                 #expect(state.acquire(side, isCounted: false) == answer, "\(name)")
             case .acquireCounted(let side, let answer):
                 #expect(state.acquire(side, isCounted: true) == answer, "\(name)")
+            case .abandon(let side, let answer):
+                #expect(state.abandon(side) == answer, "\(name)")
             case .release(let side, let wakes, let last):
                 let answer = DescriptorState.Release(wakesWaiter: wakes, isLast: last)
                 #expect(state.release(side) == answer, "\(name)")
@@ -171,7 +208,7 @@ import Testing
                 // Later steps only end things, so that every round comes to rest.
                 let mayBegin = step < 120
                 let side: Side = Bool.random(using: &random) ? .read : .write
-                switch Int.random(in: 0..<10, using: &random) {
+                switch Int.random(in: 0..<11, using: &random) {
                 case 0...2 where mayBegin:
                     switch state.acquire(side, isCounted: false) {
                     case .acquired: if side == .read { readers += 1 } else { writers += 1 }
@@ -201,6 +238,11 @@ import Testing
                         others -= 1
                         if state.dropReference() { timesLast += 1 }
                     }
+                case 10 where waiting[side]! > owedWakes[side]! || isClosed && waiting[side]! > 0:
+                    // One whose deadline comes. (One that was woken tries to lock first.)
+                    let isCounted = state.abandon(side)
+                    #expect(isCounted == !isClosed, "\(context)")
+                    waiting[side]! -= 1
                 case 9 where Int.random(in: 0..<20, using: &random) == 0:
                     if state.beginClosing() != nil {
                         #expect(!isClosed, "\(context)")

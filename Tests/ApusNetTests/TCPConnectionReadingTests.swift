@@ -187,6 +187,36 @@ import Testing
         )
     }
 
+    @Test(arguments: Caller.allCases)
+    func givesUpBehindAnotherReader(_ caller: Caller) throws {
+        let pair = try ConnectionPair()
+        let server = pair.server
+        let first = go { () throws(NetError) -> Int in
+            var buffer = [UInt8](repeating: 0, count: 8)
+            return try server.read(into: &buffer)
+        }
+        eventually { server.descriptor.snapshot.isLocked(.read) }
+        for timeout in [Duration.milliseconds(20), .zero, .microseconds(100)] {
+            let error = try caller.run {
+                var buffer = [UInt8](repeating: 0, count: 8)
+                return failure { () throws(NetError) in try server.read(into: &buffer, timeout: timeout) }
+            }
+            #expect(error?.code == .timedOut)
+            #expect(error?.operation == .read)
+        }
+        #expect(server.descriptor.snapshot.waiters(.read) == 0)
+        // The first one is still there, and one that queues up now gets its turn.
+        let second = go { () throws(NetError) -> Int in
+            var buffer = [UInt8](repeating: 0, count: 8)
+            return try server.read(into: &buffer, timeout: .seconds(3600))
+        }
+        eventually { server.descriptor.snapshot.waiters(.read) == 1 }
+        try pair.client.write([1, 2, 3])
+        #expect(try first.join() == 3)
+        try pair.client.write([4])
+        #expect(try second.join() == 1)
+    }
+
     // MARK: Waiting without a buffer
 
     @Test(arguments: Caller.allCases)

@@ -161,6 +161,21 @@ import Testing
         #expect(try listener.accept().remoteAddress == client.localAddress)
     }
 
+    @Test(arguments: Caller.allCases)
+    func givesUpBehindAnotherAccept(_ caller: Caller) throws {
+        let listener = try TCPListener(Self.anyPort)
+        let first = go { () throws(NetError) in try listener.accept().remoteAddress }
+        eventually { listener.descriptor.snapshot.isLocked(.read) }
+        for timeout in [Duration.milliseconds(20), .zero, .microseconds(100)] {
+            let error = try caller.run { failure { () throws(NetError) in try listener.accept(timeout: timeout) } }
+            #expect(error?.code == .timedOut)
+            #expect(error?.operation == .accept)
+        }
+        #expect(listener.descriptor.snapshot.waiters(.read) == 0)
+        let client = try TCPConnection(to: listener.localAddress)
+        #expect(try first.join() == client.localAddress)
+    }
+
     @Test func aDeadlineEndsAcceptsUnderWay() throws {
         let listener = try TCPListener(Self.anyPort)
         for _ in 0..<20 {

@@ -16,6 +16,7 @@ let blockingScenarios = [
     Scenario("hog-after-blocking", run: hogAfterBlocking),
     Scenario("hog-wakes-others", count: 20, run: hogWakesOthers),
     Scenario("hogs-come-and-go", count: 20, run: hogsComeAndGo),
+    Scenario("hogs-block", count: 3, run: hogsBlock),
 ]
 
 /// Everything that others may do meanwhile: channels, timers, new goroutines, sockets.
@@ -244,4 +245,30 @@ private func hogsComeAndGo(_ run: Run) {
             if round % 4 == index % 4 { makeProgress(run, goroutines: 2, rounds: 10) }
         }
     }
+}
+
+/// Stuck workers whose goroutines come back and enter `blocking { }`: they retire, and do not stay behind as idle ones
+/// too many. (With more idle workers than there are, the monitor would never sleep.)
+private func hogsBlock(_ run: Run) {
+    for _ in 0..<run.count {
+        let gate = Channel<Void>()
+        let areStuck = Flag()
+        let group = WaitGroup()
+        for _ in 0..<Settings.workers {
+            group.go {
+                while !areStuck.isSet { apus_spin_hint() }
+                blocking { _ = gate.receive() }
+            }
+        }
+        waitUntil { Runtime.metrics.workers.stalled > 0 }
+        areStuck.set()
+        waitUntil {
+            let metrics = Runtime.metrics
+            return metrics.workers.stalled == 0 && metrics.workers.idle == metrics.workers.total
+                && metrics.blockingCalls.underWay == Settings.workers
+        }
+        gate.close()
+        group.wait()
+    }
+    waitUntilMonitorSleeps()
 }

@@ -21,6 +21,7 @@ let pollerScenarios = [
     Scenario(
         "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
     ),
+    Scenario("poller-generations", count: 70_000, run: pollerGenerations),
 ]
 
 /// One end of a connection, read and written as the network module does it.
@@ -89,6 +90,23 @@ func exchangeOverSockets(_ run: Run, rounds: Int) {
     echo.join()
     client.close()
     server.close()
+}
+
+/// A record that serves one descriptor after the other, more often than its generations can be told apart.
+private func pollerGenerations(_ run: Run) {
+    go {
+        for number in 0..<run.count {
+            let (near, far) = makeSocketPair(run)
+            let socket = PolledSocket(run, near)
+            if number % 1000 == 0 {
+                var byte: UInt8 = 7
+                run.check(unsafe apus_socket_send(far, &byte, 1) == 1, "the byte was not sent")
+                run.checkEqual(socket.receive(run), 7, "the byte")
+            }
+            socket.close()
+            apus_descriptor_close(far)
+        }
+    }.join()
 }
 
 /// Waits that end in every way at once: by bytes, deadlines, new deadlines, and eviction; and records that are used again

@@ -20,9 +20,28 @@ struct Scenario: Sendable {
     }
 }
 
-private let allScenarios: [Scenario] =
-    hazardScenarios + schedulerScenarios + blockingScenarios + threadScenarios + stackScenarios + overflowScenarios
-    + channelScenarios + syncScenarios + timerScenarios + pollerScenarios + sanitizerScenarios
+private let allScenarios: [Scenario] = [
+    hazardScenarios,
+    schedulerScenarios,
+    blockingScenarios,
+    threadScenarios,
+    stackScenarios,
+    overflowScenarios,
+    channelScenarios,
+    syncScenarios,
+    localScenarios,
+    sleepScenarios,
+    timerScenarios,
+    pollerScenarios,
+    metricsScenarios,
+    traceScenarios,
+    dumpScenarios,
+    deadlockScenarios,
+    goSchedulerScenarios,
+    goChannelScenarios,
+    goSelectScenarios,
+    sanitizerScenarios,
+].flatMap { $0 }
 
 /// What the command line asks for.
 struct Run: Sendable {

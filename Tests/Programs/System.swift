@@ -73,6 +73,33 @@ func makeSocketPair(_ run: Run) -> (Int32, Int32) {
     return (pair[0], pair[1])
 }
 
+/// Reads what the process itself writes to standard error, line by line.
+final class OwnErrors: Sendable {
+    private let reading: Int32
+    private let original: Int32
+
+    init(_ run: Run) {
+        var ends: [Int32] = [-1, -1]
+        run.check(unsafe pipe(&ends) == 0, "no pipe")
+        original = dup(STDERR_FILENO)
+        run.check(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO, "standard error cannot be replaced")
+        close(ends[1])
+        reading = ends[0]
+    }
+
+    /// The next line, which is passed on to where standard error went before.
+    func nextLine() -> String {
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while unsafe read(reading, &byte, 1) == 1 {
+            line.append(byte)
+            if byte == 10 { break }
+        }
+        _ = unsafe write(original, line, line.count)
+        return String(decoding: line.dropLast(), as: UTF8.self)
+    }
+}
+
 /// The text of a file of /proc.
 func readFile(_ path: String) -> String {
     guard let file = unsafe fopen(path, "r") else { return "" }

@@ -11,7 +11,7 @@ import (
 // WaitGroup.Add and Done, an unbuffered channel, a channel made and closed each time, a channel of capacity 1) the last
 // one is the fastest, with one processor and with two, so it stands for Go here.
 func spawnJoin() {
-	measure("spawn-join", func(iterations int) {
+	measure("spawn-join", 1000, func(iterations int) {
 		done := make(chan struct{}, 1)
 		for range iterations {
 			go func() { done <- struct{}{} }()
@@ -22,7 +22,7 @@ func spawnJoin() {
 
 // yield is one goroutine that yields with nothing else to run: what a call of runtime.Gosched costs.
 func yield() {
-	measure("yield", func(iterations int) {
+	measure("yield", 1000, func(iterations int) {
 		for range iterations {
 			runtime.Gosched()
 		}
@@ -32,7 +32,7 @@ func yield() {
 // yieldSwitch is two goroutines for each processor that yield, so that every yield has somebody to switch to.
 func yieldSwitch() {
 	goroutines := 2 * runtime.GOMAXPROCS(0)
-	measure("yield-switch", func(iterations int) {
+	measure("yield-switch", 1000, func(iterations int) {
 		var group sync.WaitGroup
 		for range goroutines {
 			group.Go(func() {
@@ -47,7 +47,7 @@ func yieldSwitch() {
 
 // pingPong sends a value there and another one back over two unbuffered channels; an operation is one round trip.
 func pingPong() {
-	measure("ping-pong", func(iterations int) {
+	measure("ping-pong", 1000, func(iterations int) {
 		there, back := make(chan int), make(chan int)
 		go func() {
 			for value := range there {
@@ -66,7 +66,7 @@ func pingPong() {
 
 // buffered moves elements from one producer to one consumer; an operation is one element.
 func buffered() {
-	measure("buffered", func(iterations int) {
+	measure("buffered", 1000, func(iterations int) {
 		channel := make(chan int, 128)
 		go func() {
 			for index := range iterations {

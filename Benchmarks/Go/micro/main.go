@@ -3,7 +3,7 @@
 // The micro benchmarks in Go, one subcommand each: the same loops as ../../Sources/apus-bench, written as a Go user
 // writes them. Prints one line of JSON for each measurement. GOMAXPROCS sets the processors, as in every Go program.
 //
-//	go-micro [-seconds 0.4] [-actors 1000000] [-goroutines 1000000] BENCHMARK...
+//	go-micro [-seconds 0.4] [-actors 1000000] [-goroutines 1000000] [-timers 1000000] BENCHMARK...
 package main
 
 import (
@@ -19,6 +19,7 @@ var (
 	sampleSeconds = flag.Float64("seconds", 0.4, "how long one measured loop takes, roughly")
 	actors        = flag.Int("actors", 1_000_000, "leaves of the skynet tree, a power of ten")
 	idle          = flag.Int("goroutines", 1_000_000, "goroutines that idle-goroutines keeps alive at once")
+	timers        = flag.Int("timers", 1_000_000, "timers that are set before the first is stopped")
 )
 
 var benchmarks = map[string]func(){
@@ -29,6 +30,17 @@ var benchmarks = map[string]func(){
 	"buffered":        buffered,
 	"skynet":          skynetTree,
 	"idle-goroutines": idleGoroutines,
+	"mutex-contended": mutexContended,
+	"mutex-handover":  mutexHandover,
+	"rwmutex-read":    rwMutexRead,
+	"rwmutex-readers": rwMutexReaders,
+	"select-ready":    selectReady,
+	"select-default":  selectDefault,
+	"select-wait":     selectWait,
+	"timers":          timersSetAndStopped,
+	"sleep-lateness":  sleepLateness,
+	"sieve":           primeSieve,
+	"power-series":    powerSeries,
 }
 
 func main() {

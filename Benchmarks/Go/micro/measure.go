@@ -41,15 +41,14 @@ func report(name string, iterations int, wall, cpu time.Duration, extra string) 
 }
 
 // measure warms the loop up with ever longer runs until their length says how many iterations fill the sample.
-func measure(name string, loop func(iterations int)) {
+func measure(name string, iterations int, loop func(iterations int)) {
 	wanted := time.Duration(*sampleSeconds * float64(time.Second))
-	iterations := 1000
 	for {
 		watch := startStopwatch()
 		loop(iterations)
 		wall, _ := watch.elapsed()
 		if wall >= wanted/4 {
-			iterations = int(float64(iterations) * float64(wanted) / float64(wall))
+			iterations = max(1, int(float64(iterations)*float64(wanted)/float64(wall)))
 			break
 		}
 		iterations *= 2

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The micro benchmarks on Apus: the same loops as ../../Go/micro, one JSON line for each measurement. APUS_WORKERS sets
-// the number of workers. Measurement.swift holds the stopwatch, Loops.swift what is timed by the operation, and
-// Crowds.swift what takes a million goroutines.
+// the number of workers. Measurement.swift holds the stopwatch, Crowds.swift what takes a million goroutines, and the
+// files with a subject in their name the loops about it.
 
 import Apus
 import ArgumentParser
+import PowerSeries
 
 enum Benchmark: String, CaseIterable, ExpressibleByArgument {
     case spawnJoin = "spawn-join"
@@ -15,6 +16,14 @@ enum Benchmark: String, CaseIterable, ExpressibleByArgument {
     case buffered
     case skynet
     case idleGoroutines = "idle-goroutines"
+    case mutexContended = "mutex-contended"
+    case mutexHandover = "mutex-handover"
+    case sleepLateness = "sleep-lateness"
+    case sieve
+    case selectReady = "select-ready"
+    case selectOtherwise = "select-default"
+    case selectWait = "select-wait"
+    case powerSeries = "power-series"
 }
 
 @main
@@ -33,12 +42,15 @@ struct ApusBench: ParsableCommand {
     @Option(help: "Goroutines that idle-goroutines keeps alive at once.")
     var goroutines = 1_000_000
 
+    @Option(help: "Timers that are set before the first is stopped.")
+    var timers = 1_000_000
+
     @Argument(help: "The benchmarks to run, in this order.")
     var benchmarks: [Benchmark]
 
     func validate() throws {
-        guard seconds > 0, actors > 0, goroutines > 0 else {
-            throw ValidationError("--seconds, --actors and --goroutines must be above 0")
+        guard seconds > 0, actors > 0, goroutines > 0, timers > 0 else {
+            throw ValidationError("--seconds, --actors, --goroutines and --timers must be above 0")
         }
     }
 
@@ -52,6 +64,15 @@ struct ApusBench: ParsableCommand {
         }.join()
     }
 
+    /// The first terms of several power series, see the module of that name; an operation is all of them.
+    private func measurePowerSeries(seconds: Double) {
+        measure("power-series", startingWith: 1, seconds: seconds) { iterations in
+            for _ in 0..<iterations {
+                calculatePowerSeries { fatalError("power-series: \($0)") }
+            }
+        }
+    }
+
     private func run(_ benchmark: Benchmark) {
         switch benchmark {
         case .spawnJoin: measureSpawnJoin(seconds: seconds)
@@ -61,6 +82,14 @@ struct ApusBench: ParsableCommand {
         case .buffered: measureBuffered(seconds: seconds)
         case .skynet: measureSkynet(actors: actors, seconds: seconds)
         case .idleGoroutines: measureIdleGoroutines(count: goroutines)
+        case .mutexContended: measureMutexContended(seconds: seconds)
+        case .mutexHandover: measureMutexHandover(seconds: seconds)
+        case .sleepLateness: measureSleepLateness(seconds: seconds)
+        case .sieve: measureSieve(seconds: seconds)
+        case .selectReady: measureSelectReady(seconds: seconds)
+        case .selectOtherwise: measureSelectOtherwise(seconds: seconds)
+        case .selectWait: measureSelectWait(seconds: seconds)
+        case .powerSeries: measurePowerSeries(seconds: seconds)
         }
     }
 }

@@ -2,12 +2,6 @@
 
 import Apus
 
-#if canImport(Darwin)
-import Darwin
-#else
-import Glibc
-#endif
-
 // `try!` on send: these channels are closed by their only sender, after its last element.
 
 /// Starts a goroutine and waits for its end, one at a time.
@@ -30,8 +24,7 @@ func measureYield(seconds: Double) {
 
 /// Two goroutines for each worker that yield, so that every yield has somebody to switch to.
 func measureYieldSwitch(seconds: Double) {
-    let workers = getenv("APUS_WORKERS").flatMap { Int(String(cString: $0)) } ?? sysconf(Int32(_SC_NPROCESSORS_ONLN))
-    let goroutines = 2 * workers
+    let goroutines = 2 * processors
     measure("yield-switch", seconds: seconds) { iterations in
         let group = WaitGroup()
         group.add(goroutines)

@@ -57,9 +57,14 @@ private func rounded(_ value: Double) -> Double {
 }
 
 /// Warms the loop up with ever longer runs until their length says how many iterations fill the sample, then measures.
-func measure(_ name: String, seconds: Double, loop: (_ iterations: Int) -> Void) {
+func measure(
+    _ name: String,
+    startingWith first: Int = 1000,
+    seconds: Double,
+    loop: (_ iterations: Int) -> Void
+) {
     let wanted = seconds * 1e9
-    var iterations = 1000
+    var iterations = first
     while true {
         let stopwatch = Stopwatch()
         loop(iterations)

@@ -21,6 +21,9 @@
 public final class Channel<Element: ~Copyable>: Sendable {
     @usableFromInline
     let reference: ChannelReference
+    /// What sends to this channel, if it is a timer's: a TimerSource, which the channel keeps.
+    @usableFromInline
+    nonisolated(unsafe) let companion: AnyObject?
 
     /// Creates an open channel.
     ///
@@ -30,9 +33,20 @@ public final class Channel<Element: ~Copyable>: Sendable {
         precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
         reference = ChannelReference(
             capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+        unsafe companion = nil
     }
 
+    /// A timer's channel, which keeps the timer.
+    init(timer: TimerSource) {
+        reference = ChannelReference(
+            capacity: 1, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+        unsafe companion = timer
+    }
+
+    var timerSource: TimerSource? { unsafe companion.map { unsafe unsafeDowncast($0, to: TimerSource.self) } }
+
     deinit {
+        timerSource?.stop()
         while let element = unsafe reference.takeLeftover() {
             unsafe element.assumingMemoryBound(to: Element.self).deinitialize(count: 1)
         }
@@ -50,13 +64,13 @@ public final class Channel<Element: ~Copyable>: Sendable {
 
     /// Sends an element, parking the calling goroutine until it is received or there is room for it.
     ///
-    /// On a plain thread it blocks that thread. A receiver, or `close`, wakes it.
+    /// On a plain thread it blocks that thread. A receiver, `close` or a cancellation wakes it.
     ///
-    /// - Throws: `ChannelClosed` when the channel is closed, or is closed while this call waits. The element is then
-    ///   dropped; nobody received it.
+    /// - Throws: `ChannelClosed` when the channel is closed, or is closed while this call waits; `Cancellation` when the
+    ///   call would wait and the goroutine is cancelled, or while it waits. The element is then dropped; nobody received it.
     /// - Complexity: O(1). Does not allocate.
     @inlinable
-    public func send(_ element: consuming sending Element) throws(ChannelClosed) {
+    public func send(_ element: consuming sending Element) throws {
         switch reference.beginSend() {
         case .ring(let place):
             unsafe place.initializeMemory(as: Element.self, to: element)
@@ -67,27 +81,61 @@ public final class Channel<Element: ~Copyable>: Sendable {
         case .closed:
             throw ChannelClosed()
         case .wait:
-            guard waitToSend(element) else { throw ChannelClosed() }
+            try waitToSend(element)
         }
     }
 
+    /// With the lock held.
     @inlinable
-    func waitToSend(_ element: consuming Element) -> Bool {
+    func waitToSend(_ element: consuming Element) throws {
         var element: Element? = consume element
-        return unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
+        try unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
             let place = frame.baseAddress!
             unsafe place.initialize(to: element.take()!)
-            if unsafe reference.waitToSend(UnsafeMutableRawPointer(place)) { return true }
-            unsafe place.deinitialize(count: 1)
+            while true {
+                switch unsafe reference.waitToSend(UnsafeMutableRawPointer(place)) {
+                case .succeeded:
+                    return
+                case .closed:
+                    unsafe place.deinitialize(count: 1)
+                    throw ChannelClosed()
+                case .cancelled:
+                    unsafe place.deinitialize(count: 1)
+                    throw reference.cancellation
+                case .again:
+                    let step = reference.beginSend()
+                    if case .wait = step { continue }
+                    guard unsafe finish(step, from: place) else { throw ChannelClosed() }
+                    return
+                }
+            }
+        }
+    }
+
+    /// Moves the element where the step says. False when the channel is closed; the element is then destroyed.
+    @inlinable
+    func finish(_ step: SendStep, from source: UnsafeMutablePointer<Element>) -> Bool {
+        switch step {
+        case .ring(let place):
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            reference.finishRing()
+            return true
+        case .receiver(let place, let node):
+            unsafe place.moveInitializeMemory(as: Element.self, from: source, count: 1)
+            unsafe reference.finishHandOver(node)
+            return true
+        case .closed, .wait:
+            unsafe source.deinitialize(count: 1)
             return false
         }
     }
 
     /// Receives the next element, parking the calling goroutine until one is sent or the channel is closed.
     ///
-    /// On a plain thread it blocks that thread.
+    /// On a plain thread it blocks that thread. A sender, `close` or a cancellation wakes it.
     ///
-    /// - Returns: The oldest unreceived element, or `nil` once the channel is closed and drained. Never `nil` before.
+    /// - Returns: The oldest unreceived element. `nil` once the channel is closed and drained; or when the call would wait
+    ///   and the goroutine is cancelled, or while it waits (`Goroutine.isCancelled` tells, and a `withTimeout` around throws).
     /// - Complexity: O(1). Does not allocate.
     @inlinable
     public func receive() -> sending Element? {
@@ -124,8 +172,21 @@ public final class Channel<Element: ~Copyable>: Sendable {
     func waitToReceive() -> sending Element? {
         unsafe withUnsafeTemporaryAllocation(of: Element.self, capacity: 1) { frame in
             let place = frame.baseAddress!
-            guard unsafe reference.waitToReceive(UnsafeMutableRawPointer(place)) else { return nil }
-            return unsafe place.move()
+            while true {
+                switch unsafe reference.waitToReceive(UnsafeMutableRawPointer(place)) {
+                case .succeeded:
+                    return unsafe place.move()
+                case .closed:
+                    return nil
+                case .cancelled:
+                    reference.noteCutShort()
+                    return nil
+                case .again:
+                    let step = reference.beginReceive()
+                    if case .wait = step { continue }
+                    return finish(step)
+                }
+            }
         }
     }
 
@@ -174,7 +235,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
 }
 
 extension Channel: Sequence, IteratorProtocol where Element: Copyable {
-    /// Receives the next element; nil ends the loop, when the channel is closed and drained.
+    /// Receives the next element; nil ends the loop, when the channel is closed and drained or the goroutine is cancelled.
     @inlinable
     public func next() -> Element? { receive() }
 }

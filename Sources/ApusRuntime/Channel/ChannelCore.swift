@@ -12,7 +12,10 @@
 //               else             -> the receiver waits
 //
 // The decision is taken under the lock and returned as a value; the caller moves the element, then finishes the step,
-// which unlocks and wakes.
+// which unlocks and wakes. `select` takes the same decisions with the locks of all its channels held (SelectCore.swift).
+//
+// Every wait can be cancelled and may be one of a select's, so it is claimed (Sync/WaitWord.swift): a waiter that is found
+// in a queue but claimed by somebody else is left out.
 
 import Synchronization
 
@@ -33,6 +36,10 @@ struct ChannelCore: ~Copyable {
     /// Bytes from one element to the next.
     let stride: Int
     let ring: UnsafeMutableRawPointer
+
+    /// For `select`, which takes the locks of several channels in the order of their addresses.
+    static func lock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.lock() }
+    static func unlock(_ core: UnsafeMutablePointer<ChannelCore>) { unsafe core.pointee.lock.unlock() }
 
     init(capacity: Int, stride: Int, ring: UnsafeMutableRawPointer) {
         self.capacity = capacity
@@ -68,6 +75,14 @@ enum ReceiveStep {
     case wait
     /// Closed, and nothing left.
     case closed
+}
+
+/// How a wait of a sender or receiver ended.
+@usableFromInline
+enum ChannelWait {
+    case succeeded, closed, cancelled
+    /// Nobody knows: decide again.
+    case again
 }
 
 @usableFromInline
@@ -112,10 +127,15 @@ struct ChannelReference: @unchecked Sendable {
     @usableFromInline
     func beginSend() -> SendStep {
         unsafe core.pointee.lock.lock()
-        if unsafe core.pointee.isClosed {
-            unsafe core.pointee.lock.unlock()
-            return .closed
-        }
+        let step = decideSend()
+        if case .closed = step { unsafe core.pointee.lock.unlock() }
+        return step
+    }
+
+    /// Decides, under the lock.
+    @inline(__always)
+    func decideSend() -> SendStep {
+        if unsafe core.pointee.isClosed { return .closed }
         if let node = unsafe core.pointee.receivers.popFirst() {
             return unsafe .receiver(node.pointee.element!, node)
         }
@@ -136,8 +156,8 @@ struct ChannelReference: @unchecked Sendable {
     /// After an element was moved into or out of a waiter's frame: lets the waiter go on.
     @usableFromInline
     func finishHandOver(_ node: UnsafeMutablePointer<WaitNode>) {
-        unsafe node.pointee.succeeded = true
         let goroutine = unsafe node.pointee.goroutine
+        unsafe node.pointee.outcome = .succeeded
         unsafe core.pointee.lock.unlock()
         ready(goroutine)
     }
@@ -148,18 +168,39 @@ struct ChannelReference: @unchecked Sendable {
         unsafe core.pointee.lock.unlock()
     }
 
-    /// Waits until a receiver has taken the element at `element`. False: the channel was closed, the element is still
-    /// there.
+    /// Waits until a receiver has taken the element at `element`. Unless it `succeeded`, the element is still there.
+    /// Called with the lock held, unlocks it.
     @usableFromInline
-    func waitToSend(_ element: UnsafeMutableRawPointer) -> Bool {
+    func waitToSend(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
-        var node = unsafe WaitNode(goroutine: waiter, element: element)
-        unsafe withUnsafeMutablePointer(to: &node) { node in
-            unsafe core.pointee.senders.append(node)
-            unsafe park(waiter, reason: .channelSend, unlocking: &core.pointee.lock)
+        guard waiter.cancellation == nil else {
+            unsafe core.pointee.lock.unlock()
+            return .cancelled
         }
-        return node.succeeded
+        var node = unsafe WaitNode(goroutine: waiter, isClaimable: true, element: element)
+        return unsafe withUnsafeMutablePointer(to: &node) { node in
+            unsafe core.pointee.senders.append(node)
+            unsafe park(
+                waiter, reason: .channelSend, unlocking: &core.pointee.lock, until: .distantFuture, interruptible: true)
+            switch unsafe node.pointee.outcome {
+            case .succeeded: return .succeeded
+            case .closed: return .closed
+            case .none: break
+            }
+            unsafe core.pointee.lock.lock()
+            unsafe core.pointee.senders.remove(node)
+            unsafe core.pointee.lock.unlock()
+            return waiter.cancellation == nil ? .again : .cancelled
+        }
     }
+
+    /// Why the calling goroutine's wait was cancelled.
+    @usableFromInline
+    var cancellation: Cancellation { GoroutineReference.currentParkable().cancellation ?? .requested }
+
+    /// An operation that cannot throw was cancelled.
+    @usableFromInline
+    func noteCutShort() { GoroutineReference.currentParkable().noteCutShort() }
 
     // MARK: Receiving
 
@@ -167,6 +208,14 @@ struct ChannelReference: @unchecked Sendable {
     @usableFromInline
     func beginReceive() -> ReceiveStep {
         unsafe core.pointee.lock.lock()
+        let step = decideReceive()
+        if case .closed = step { unsafe core.pointee.lock.unlock() }
+        return step
+    }
+
+    /// Decides, under the lock.
+    @inline(__always)
+    func decideReceive() -> ReceiveStep {
         if unsafe core.pointee.count > 0 {
             let oldest = unsafe slot(0)
             var head = unsafe core.pointee.head + 1
@@ -182,23 +231,34 @@ struct ChannelReference: @unchecked Sendable {
         if let node = unsafe core.pointee.senders.popFirst() {
             return unsafe .sender(node.pointee.element!, node)
         }
-        if unsafe core.pointee.isClosed {
-            unsafe core.pointee.lock.unlock()
-            return .closed
-        }
-        return .wait
+        return unsafe core.pointee.isClosed ? .closed : .wait
     }
 
-    /// Waits until a sender has put an element at `element`. False: the channel was closed, there is none.
+    /// Waits until a sender has put an element at `element`; unless it `succeeded`, there is none. Called with the lock
+    /// held, unlocks it.
     @usableFromInline
-    func waitToReceive(_ element: UnsafeMutableRawPointer) -> Bool {
+    func waitToReceive(_ element: UnsafeMutableRawPointer) -> ChannelWait {
         let waiter = GoroutineReference.currentParkable()
-        var node = unsafe WaitNode(goroutine: waiter, element: element)
-        unsafe withUnsafeMutablePointer(to: &node) { node in
-            unsafe core.pointee.receivers.append(node)
-            unsafe park(waiter, reason: .channelReceive, unlocking: &core.pointee.lock)
+        guard waiter.cancellation == nil else {
+            unsafe core.pointee.lock.unlock()
+            return .cancelled
         }
-        return node.succeeded
+        var node = unsafe WaitNode(goroutine: waiter, isClaimable: true, element: element)
+        return unsafe withUnsafeMutablePointer(to: &node) { node in
+            unsafe core.pointee.receivers.append(node)
+            unsafe park(
+                waiter, reason: .channelReceive, unlocking: &core.pointee.lock, until: .distantFuture,
+                interruptible: true)
+            switch unsafe node.pointee.outcome {
+            case .succeeded: return .succeeded
+            case .closed: return .closed
+            case .none: break
+            }
+            unsafe core.pointee.lock.lock()
+            unsafe core.pointee.receivers.remove(node)
+            unsafe core.pointee.lock.unlock()
+            return waiter.cancellation == nil ? .again : .cancelled
+        }
     }
 
     // MARK: Closing
@@ -208,8 +268,8 @@ struct ChannelReference: @unchecked Sendable {
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
         unsafe core.pointee.isClosed = true
-        unsafe core.pointee.receivers.drain(succeeded: false, into: &woken)
-        unsafe core.pointee.senders.drain(succeeded: false, into: &woken)
+        unsafe core.pointee.receivers.drain(.closed, into: &woken)
+        unsafe core.pointee.senders.drain(.closed, into: &woken)
         unsafe core.pointee.lock.unlock()
         ready(woken)
     }

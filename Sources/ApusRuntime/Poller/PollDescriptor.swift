@@ -6,7 +6,8 @@
 // A direction's word, and who moves it:
 //
 //     empty   -> waiter   the waiter's commit, on the worker's stack: it parks
-//     waiter  -> empty    an event; or whoever cancels the wait: `evict`, a new deadline, an expired one, the commit itself
+//     waiter  -> empty    an event; or whoever ends the wait: `evict`, a new deadline, an expired one, a cancellation,
+//                         the commit itself
 //     empty   -> ready    an event that finds nobody; `setReady`
 //     ready   -> empty    the waiter, which then tries its system call instead of parking
 //
@@ -23,7 +24,7 @@ package struct PollDescriptor: Sendable {
 
     package enum Direction: Sendable { case read, write }
 
-    package enum WaitResult: Sendable { case ready, closed, deadlineExceeded }
+    package enum WaitResult: Sendable, Equatable { case ready, closed, deadlineExceeded, cancelled(Cancellation) }
 
     // MARK: Opening and closing
 
@@ -33,7 +34,7 @@ package struct PollDescriptor: Sendable {
         defer { Sanitizer.unhide() }
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
-        reference.record.generation.add(1, ordering: .relaxed)
+        reference.record.generation.wrappingAdd(1, ordering: .relaxed)
         let result = Scheduler.shared.record.poller.add(fileDescriptor, token: reference.token)
         guard result == 0 else {
             PollRecordPool.put(reference)
@@ -64,8 +65,8 @@ package struct PollDescriptor: Sendable {
     /// Waits until an attempt is worth while and takes note that it is being made.
     ///
     /// Returns at once when readiness is recorded, which for reading it always is after a hang-up. Parks the calling
-    /// goroutine, or blocks the calling thread, until an event, the earlier of `deadline` and the descriptor's own, or
-    /// `evict`.
+    /// goroutine, or blocks the calling thread, until an event, the earlier of `deadline` and the descriptor's own, a
+    /// cancellation, or `evict`.
     @inline(__always)
     package func wait(_ direction: Direction, deadline: MonotonicTime) -> WaitResult {
         let slot = unsafe reference.slot(direction)
@@ -82,22 +83,26 @@ package struct PollDescriptor: Sendable {
     private func waitSlowly(
         _ slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction, _ deadline: MonotonicTime
     ) -> WaitResult {
+        let waiter = GoroutineReference.currentParkable()
         while true {
             if reference.record.isClosing.load(ordering: .sequentiallyConsistent) { return .closed }
+            if let cancellation = waiter.cancellation { return .cancelled(cancellation) }
             let ownDeadline = unsafe slot.pointee.deadline.load(ordering: .sequentiallyConsistent)
             let limit = min(deadline, MonotonicTime(nanoseconds: ownDeadline))
             if limit != .distantFuture, limit <= .now { return .deadlineExceeded }
             if unsafe reference.takeReadiness(slot, direction) { return .ready }
-            if unsafe parkOn(slot, direction, ownDeadline: ownDeadline, limit: limit) { return .ready }
+            if unsafe park(waiter, on: slot, direction, ownDeadline: ownDeadline, limit: limit) { return .ready }
         }
     }
 
     /// Parks until somebody takes the waiter out of the word. True when that was an event.
-    private func parkOn(
-        _ slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction, ownDeadline: Int64, limit: MonotonicTime
+    private func park(
+        _ waiter: GoroutineReference, on slot: UnsafeMutablePointer<PollSlot>, _ direction: Direction,
+        ownDeadline: Int64, limit: MonotonicTime
     ) -> Bool {
-        let waiter = GoroutineReference.currentParkable()
         waiter.record.wokenByEvent = false
+        // Releasing, before the commit's exchange: who interrupts after that exchange finds the slot.
+        waiter.record.pollSlot.store(UInt(bitPattern: slot), ordering: .releasing)
         // Without this, a program that accepts on its main thread before its first goroutine waits for ever.
         if waiter.record.kind == .thread { Scheduler.shared.startFirstThreadIfNeeded() }
         let isLimited = limit != .distantFuture
@@ -114,7 +119,7 @@ package struct PollDescriptor: Sendable {
         var wait = unsafe PollWait(
             slot: slot, descriptor: reference, seenDeadline: ownDeadline, isLimited: isLimited)
         unsafe withUnsafeMutablePointer(to: &wait) { wait in
-            unsafe park(
+            unsafe ApusRuntime.park(
                 waiter, reason: direction == .read ? .read : .write, commit: commitPoll,
                 context: UnsafeMutableRawPointer(wait))
         }
@@ -182,12 +187,14 @@ private let commitPoll: ParkCommit = { address, context in
             expected: PollSlot.empty, desired: waiter.bits, ordering: .sequentiallyConsistent
         ).exchanged
     else { return false }
-    // Announced: whoever closes, sets a deadline or runs the timer from here on finds the waiter. Who did so before did
-    // not, and is seen here. (By now the waiter may have been woken and may wait again; then this finds out what the new
+    // Announced: whoever closes, sets a deadline, cancels or runs the timer from here on finds the waiter. Who did so
+    // before did not, and is seen here. (By now the waiter may have been woken and may wait again; then this finds out what the new
     // wait knows already, and taking it out of the word is as right as for anyone.)
     let hasOldDeadline = unsafe slot.pointee.deadline.load(ordering: .sequentiallyConsistent) == wait.seenDeadline
     let isTimerRunning = !wait.isLimited || waiter.isTimerWaiting
-    if hasOldDeadline, isTimerRunning, !wait.descriptor.record.isClosing.load(ordering: .sequentiallyConsistent) {
+    if hasOldDeadline, isTimerRunning, !wait.descriptor.record.isClosing.load(ordering: .sequentiallyConsistent),
+        !waiter.record.wait.isInterrupted
+    {
         return true
     }
     return unsafe PollSlot.takeWaiter(slot, expecting: waiter) == nil
@@ -202,6 +209,14 @@ struct PollSlot: ~Copyable {
 
     fileprivate static var empty: UInt { 0 }
     fileprivate static var ready: UInt { 1 }
+
+    /// Takes a goroutine that is being cancelled out of the slot where it waits; nil if it waits nowhere.
+    static func takeInterruptedWaiter(_ waiter: GoroutineReference) -> GoroutineReference? {
+        let bits = waiter.record.pollSlot.load(ordering: .sequentiallyConsistent)
+        // A slot of an earlier wait does no harm: the goroutine is not there, or looks at everything again.
+        guard let slot = unsafe UnsafeMutablePointer<PollSlot>(bitPattern: bits) else { return nil }
+        return unsafe takeWaiter(slot, expecting: waiter)
+    }
 
     /// Takes the waiter out, to make it look at everything again; nil if there is none, or another than expected.
     fileprivate static func takeWaiter(

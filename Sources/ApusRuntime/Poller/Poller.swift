@@ -16,7 +16,9 @@ struct Poller: ~Copyable {
     /// Descriptors that are registered: without any there is nothing to look at.
     let descriptorCount = Atomic<Int>(0)
     /// How often the poller was looked at. The monitor looks itself when nobody else does.
-    let lookCount = Atomic<UInt32>(0)
+    let lookCount = Atomic<UInt64>(0)
+    /// Events that the looks found.
+    let eventCount = Atomic<UInt64>(0)
 
     init() {
         queue = apus_poller_open()
@@ -55,7 +57,8 @@ struct Poller: ~Copyable {
                 }, woken)
         }
         if count < 0 { fail("the network poller failed (error \(-count))") }
-        lookCount.add(1, ordering: .relaxed)
+        lookCount.wrappingAdd(1, ordering: .relaxed)
+        if count > 0 { eventCount.wrappingAdd(UInt64(count), ordering: .relaxed) }
     }
 }
 
@@ -71,21 +74,29 @@ extension RecordReference where Record == SchedulerRecord {
             if earliest >= limit { break }
             limit = earliest
         }
-        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.now.nanoseconds)
+        let nanoseconds = limit == .max ? -1 : max(0, limit - MonotonicTime.ofSystem.nanoseconds)
+        let trace = ThreadReference.current!.tracePhaseBegins(.pollerWait)
         record.poller.wait(nanoseconds: nanoseconds, waking: &woken)
+        if let trace {
+            woken.forEach { trace.noteRunnable($0, track: TraceTrack.poller) }
+            trace.endPhase(count: woken.count)
+        }
         record.pollUntil.store(.min, ordering: .sequentiallyConsistent)
     }
 
     /// Makes what the poller woke runnable: on the worker, or for any.
     func distribute(_ woken: consuming GoroutineList, to worker: WorkerReference?) {
         guard !woken.isEmpty else { return }
+        ThreadReference.currentOrAttached().record.counters.wakeUps.add(woken.count)
         guard let worker else {
+            woken.forEach { noteRunnable($0) }
             pushGlobal(woken)
             wakeWorkerIfNeeded()
             return
         }
         let isMoreThanOne = woken.count > 1
         while let goroutine = woken.popFirst() {
+            goroutine.record.waitNote.end()
             worker.pushBack(goroutine)
         }
         if isMoreThanOne { wakeWorkerIfNeeded() }
@@ -96,8 +107,11 @@ extension RecordReference where Record == SchedulerRecord {
         guard record.poller.descriptorCount.load(ordering: .relaxed) > 0,
             record.pollUntil.load(ordering: .relaxed) == .min
         else { return }
+        let trace = ThreadReference.current?.tracePhaseBegins(.poll)
         var woken = GoroutineList()
         record.poller.wait(nanoseconds: 0, waking: &woken)
+        let count = woken.count
         distribute(woken, to: nil)
+        trace?.endPhase(count: count, isRecorded: count > 0)
     }
 }

@@ -24,6 +24,13 @@ import Synchronization
 public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
     guard let thread = ThreadReference.current, let worker = thread.record.worker else { return try body() }
     Sanitizer.hide()
+    let goroutine = thread.running!
+    goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    goroutine.record.waitNote.begin(.blockingCall)
+    // Inside, the goroutine waits with the thread's own record.
+    unsafe thread.record.waiter.record.timer.clock = goroutine.record.timer.clock
+    thread.record.counters.blockingBegun.add()
+    if let trace = thread.record.trace { thread.traceBlockingBegins(trace) }
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
     Sanitizer.unhide()
@@ -36,8 +43,13 @@ extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
         Sanitizer.hide()
         defer { Sanitizer.unhide() }
-        if record.scheduler.takeIdleWorker(for: self) { return }
-        running!.record.waitReason = .blockingCall
+        unsafe record.waiter.record.timer.clock = nil
+        running!.record.waitNote.end()
+        running!.record.frame.store(0, ordering: .relaxed)
+        record.counters.blockingEnded.add()
+        let hasWorker = record.scheduler.takeIdleWorker(for: self)
+        if let trace = record.trace { traceBlockingEnds(trace) }
+        if hasWorker { return }
         // Back on the thread's own stack, which then waits for another use.
         unsafe suspend(self, commit: unsafe commitToGlobalQueue, context: nil)
     }

@@ -16,9 +16,23 @@ struct Configuration {
     /// Whether a yielding or woken goroutine is sent to the global queue now and then, so that it changes threads. A
     /// test's means: what migrates seldom shows its errors seldom.
     var migrationInterval: UInt32?
+    /// How often a line about the scheduler is written to standard error.
+    var scheduleTraceMilliseconds: Int?
+    /// Where a trace goes, and how many bytes of it.
+    var tracePath: String?
+    var traceByteLimit = 1 << 30
+    /// One in so many goroutines is timed from runnable to running.
+    var sampleInterval = defaultSampleInterval
+    /// Looks of the monitor until it gives back the memory of unused stacks, or goes to sleep when nothing runs: about a
+    /// second, and less in tests of what it does then.
+    var monitorRounds = 100
+    /// Whether a program is ended that can never go on; see Deadlock.swift.
+    var reportsDeadlocks = true
+    /// Whether SIGQUIT dumps the goroutines, where the program leaves it alone; see QuitSignal.swift.
+    var dumpsOnQuitSignal = true
 
     /// `APUS_WORKERS=N`: the number of workers; by default the processors that the process may use (its affinity and its
-    /// cgroup's quota). `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
+    /// cgroup's quota). `APUS_TRACE=FILE`: see Trace.swift. `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
     static func fromEnvironment() -> Configuration {
         var configuration = Configuration(processors: Int(apus_processor_count()))
         if let text = environment("APUS_WORKERS") {
@@ -27,6 +41,7 @@ struct Configuration {
             }
             configuration.processors = count
         }
+        if let path = environment("APUS_TRACE"), !path.isEmpty { configuration.tracePath = path }
         for setting in (environment("APUS_DEBUG") ?? "").split(separator: ",") {
             let parts = setting.split(separator: "=", maxSplits: 1)
             configuration.apply(name: String(parts[0]), value: parts.count > 1 ? String(parts[1]) : "")
@@ -44,13 +59,26 @@ struct Configuration {
             migrationInterval = UInt32(clamping: interval)
         // For the sanitizers' part of CApus, which reads it before `main`.
         case ("races", _) where value == "threads": break
+        case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
+            scheduleTraceMilliseconds = milliseconds
+        case ("tracelimit", let mebibytes?) where (1...1 << 20).contains(mebibytes):
+            traceByteLimit = mebibytes << 20
+        case ("sample", let interval?) where (1...1_000_000).contains(interval):
+            sampleInterval = UInt32(interval)
+        case ("rounds", let rounds?) where rounds > 0:
+            monitorRounds = rounds
+        case ("deadlock", _) where value == "off":
+            reportsDeadlocks = false
+        case ("sigquit", _) where value == "off":
+            dumpsOnQuitSignal = false
         case ("guard", _):
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
-                    + "guardmappings=N, migrate=N and races=threads")
+                    + "guardmappings=N, migrate=N, rounds=N, sample=1…1000000, schedtrace=MILLISECONDS, tracelimit=MiB, "
+                    + "deadlock=off, sigquit=off and races=threads")
         }
     }
 

@@ -9,8 +9,14 @@ import Synchronization
 extension RecordReference where Record == GoroutineRecord {
     /// Prepares a free record, with a stack, to run `body`.
     @inline(__always)
-    func prepare(body: @escaping GoroutineBody, id: UInt64) {
+    func prepare(
+        body: @escaping GoroutineBody, id: UInt64, birthplace: Birthplace, name: String?, scope: CancellationScope?
+    ) {
         record.body = body
+        record.birth.set(birthplace, name: name)
+        record.wait.reset()
+        record.isCancelRequested.store(false, ordering: .relaxed)
+        scope?.bind(to: self)
         unsafe record.context.identifier = id
         // Releasing: a stale `Goroutine` may look at the record, and must see the new life or the old one's end.
         record.life.store(id << 1, ordering: .releasing)
@@ -23,8 +29,14 @@ private func goroutineEntry(_ address: UnsafeMutableRawPointer?) {
     apus_context_started()
     let goroutine = unsafe GoroutineReference(address!)
     runBody(goroutine)
+    if let scope = unsafe goroutine.record.scope { unsafe scope.takeUnretainedValue().end() }
+    goroutine.leaveLocals()
+    goroutine.leaveClock()
+    // Nothing parks from here on, so the thread stays the same. Counted before it is told: who joined finds it counted.
+    let thread = ThreadReference.current!
+    thread.record.counters.finished.add()
     goroutine.endLife()
-    unsafe suspend(ThreadReference.current!, commit: commitEnd, context: nil, ends: true)
+    unsafe suspend(thread, commit: commitEnd, context: nil, ends: true)
 }
 
 /// A function of its own, so that the closure and what it captured are released here, while the goroutine still lives:

@@ -10,6 +10,7 @@ import CApus
 @inline(never)
 package func fail(_ sentence: String, file: StaticString = #fileID, line: UInt = #line) -> Never {
     writeError("apus: \(sentence)\n")
+    endTrace()
     apus_abort()
 }
 

@@ -63,6 +63,13 @@ public struct Goroutine: Sendable, Hashable, CustomStringConvertible {
         reference.join(id: id)
     }
 
+    /// What `go(name:)` called it; nil without a name, and once the goroutine has ended.
+    ///
+    /// For people who read a dump (`Goroutine.dump()`). At most 32 bytes of UTF-8: longer names are cut.
+    public var name: String? {
+        reference.readWhileAlive(id: id) { reference.record.birth.name } ?? nil
+    }
+
     /// Whether the goroutine's closure has returned.
     public var isFinished: Bool {
         guard !reference.isAlive(id: id) else { return false }
@@ -95,15 +102,36 @@ package struct GoroutineRecord: ~Copyable {
     let life = Atomic<UInt64>(0)
     /// Protected by the record's lock of `JoinLocks`.
     var lastJoiner: UnsafeMutablePointer<WaitNode>?
+    /// When the goroutine was made runnable, in monotonic nanoseconds; 0 unless it is one that is timed. Written by who
+    /// makes it runnable, and reset by who runs it.
+    var runnableSince: Int64 = 0
+    /// For a trace: where that was done, and what it was. Written likewise; the cause also when the goroutine stops.
+    var traceTrack: UInt32 = 0
+    var traceCause = TraceEvent.Cause.none
     /// For a plain thread's record: what the thread waits on. Unused by goroutines.
     let signal = ThreadSignal()
+    /// Who ends the wait that is under way, where there is more than one who may.
+    let wait = WaitWord()
+    /// The innermost scope that can be cancelled. Written by the goroutine itself, under the record's lock of `JoinLocks`.
+    var scope: Unmanaged<CancellationScope>?
+    /// Somebody called `cancel()`. Written under the record's lock of `JoinLocks`.
+    let isCancelRequested = Atomic<Bool>(false)
+    /// The values that are bound for the goroutine, innermost first (see GoroutineLocal.swift). Its own alone.
+    var locals: Unmanaged<LocalBinding>?
+    /// The slot of the descriptor for which the goroutine waits, or is about to; zero for none. Written by itself, read
+    /// by whoever cancels it.
+    let pollSlot = Atomic<UInt>(0)
     let kind: Kind
-    /// What the goroutine waits for, for people to read. Written by itself before it parks.
-    var waitReason = WaitReason.none
+    /// What the goroutine waits for, for people to read.
+    let waitNote = WaitNote()
+    /// Where a backtrace begins whose stack is not switched away: of a thread that waits, of a goroutine in `blocking { }`.
+    let frame = Atomic<UInt>(0)
+    /// Where it was started, and its name.
+    let birth = BirthRecord()
     /// Whether the wait for a descriptor ended with an event. Written by whoever takes the waiter out of the descriptor.
     var wokenByEvent = false
     /// Wakes the goroutine at a time: sleeping, and deadlines. Used by the goroutine itself, one wait at a time.
-    var timer = TimerNode()
+    var timer = unsafe TimerNode(clock: nil)
 
     enum Kind: UInt8 { case goroutine, thread }
 
@@ -111,11 +139,6 @@ package struct GoroutineRecord: ~Copyable {
         unsafe self.context = apus_context()
         self.kind = kind
     }
-}
-
-/// What a goroutine may wait for.
-package enum WaitReason: UInt8, Sendable {
-    case none, channelSend, channelReceive, sleep, join, mutex, waitGroup, read, write, blockingCall, other
 }
 
 extension RecordReference where Record == GoroutineRecord {
@@ -175,9 +198,9 @@ extension RecordReference where Record == GoroutineRecord {
     }
 }
 
-/// The locks under which goroutines are joined, shared by all records: one inside the record would be wiped when a free
+/// The locks under which goroutines are joined and cancelled, shared by all records: one inside the record would be wiped when a free
 /// stack's memory is given back, perhaps while a late joiner holds it to find out that it is late.
-private enum JoinLocks {
+enum JoinLocks {
     private static var count: Int { 64 }
 
     // SAFETY: `count` locks, never freed.

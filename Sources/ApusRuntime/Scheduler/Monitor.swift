@@ -8,7 +8,7 @@
 // at two looks, it lets another worker take its place (`Scheduler.standIn`), which steals the stuck one's queue. When the
 // goroutine comes back, one of the two retires.
 //
-// While nothing runs, the monitor sleeps.
+// While nothing runs, the monitor sleeps (but for the lines of `APUS_DEBUG=schedtrace`, which it writes).
 
 import CApus
 import Synchronization
@@ -16,6 +16,7 @@ import Synchronization
 struct MonitorState: ~Copyable {
     /// 0: not started, 1: awake, 2: asleep until a worker wakes up.
     let state = Atomic<UInt32>(0)
+    let quit = QuitSignal()
 
     /// To be called after a worker left the idle list.
     @inline(__always)
@@ -26,6 +27,7 @@ struct MonitorState: ~Copyable {
 
     @inline(never)
     private func wake(_ scheduler: Scheduler) {
+        CoarseClock.tick()
         switch state.exchange(1, ordering: .sequentiallyConsistent) {
         case 0:
             let result = unsafe apus_thread_start(
@@ -34,7 +36,8 @@ struct MonitorState: ~Copyable {
                     return nil
                 }, scheduler.address, 128 * 1024, "apus monitor")
             // Without it goroutines can starve each other, but all else works: the next wake tries again.
-            if result != 0 { state.store(0, ordering: .sequentiallyConsistent) }
+            guard result == 0 else { return state.store(0, ordering: .sequentiallyConsistent) }
+            if scheduler.record.configuration.dumpsOnQuitSignal { quit.install(wakes: state) }
         case 2:
             unsafe withUnsafePointer(to: state) { word in
                 unsafe apus_futex_wake(word, 1)
@@ -47,23 +50,41 @@ struct MonitorState: ~Copyable {
 
 extension RecordReference where Record == SchedulerRecord {
     private var monitorPeriod: Int64 { 10_000_000 }
-    private var roundsPerTrimming: Int { 100 }
+    private var roundsPerTrimming: Int { record.configuration.monitorRounds }
+    private var roundsPerTraceWriting: Int { 10 }
 
     /// The monitor thread's life.
     fileprivate func monitor() {
         Sanitizer.hide()
-        var observedLookCount: UInt32 = 0
+        var observedLookCount: UInt64 = 0
         var round = 0
+        var trace = ScheduleTrace(scheduler: self)
+        if record.traceFile != nil {
+            ThreadReference.currentOrAttached().record.trace?.record.ownTrack = TraceTrack.monitor
+        }
         while true {
-            apus_thread_sleep(monitorPeriod)
+            nap(writing: &trace)
+            CoarseClock.tick()
             round += 1
+            record.monitor.quit.dumpIfRequested()
             superviseWorkers()
             lookIntoForgottenPoller(observedLookCount: &observedLookCount)
+            if round % roundsPerTraceWriting == 0 { writeTrace() }
             if record.threadIsMissing.load(ordering: .relaxed) { retryLaunch() }
             let hasStacksToTrim = round % roundsPerTrimming == 0 ? StackPool.trim() : true
             if round % roundsPerTrimming == 0, !hasStacksToTrim, idleCount == activeCount {
-                sleepUntilWorkerWakes()
+                sleepUntilWorkerWakes(writing: &trace)
             }
+        }
+    }
+
+    private func nap(writing trace: inout ScheduleTrace) {
+        let end = MonotonicTime.ofSystem.nanoseconds + monitorPeriod
+        while true {
+            trace.writeIfDue(self)
+            let left = end - MonotonicTime.ofSystem.nanoseconds
+            if left <= 0 { return }
+            apus_thread_sleep(trace.wait(atMost: left))
         }
     }
 
@@ -82,7 +103,7 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     /// All workers may be busy with goroutines that never wait: connections must not starve for that.
-    private func lookIntoForgottenPoller(observedLookCount: inout UInt32) {
+    private func lookIntoForgottenPoller(observedLookCount: inout UInt64) {
         let count = record.poller.lookCount.load(ordering: .relaxed)
         if count == observedLookCount {
             pollWithoutWaiting()
@@ -97,16 +118,18 @@ extension RecordReference where Record == SchedulerRecord {
         if hasQueuedWork { wakeWorkerIfNeeded() }
     }
 
-    private func sleepUntilWorkerWakes() {
+    private func sleepUntilWorkerWakes(writing trace: inout ScheduleTrace) {
+        reportDeadlockBeforeSleeping()
         record.monitor.state.store(2, ordering: .sequentiallyConsistent)
-        // A worker that woke before the store did not see it.
-        guard idleCount == activeCount else {
+        // A worker that woke before the store did not see it, nor did a signal.
+        guard idleCount == activeCount, !record.monitor.quit.isRequested else {
             return record.monitor.state.store(1, ordering: .sequentiallyConsistent)
         }
         while record.monitor.state.load(ordering: .sequentiallyConsistent) == 2 {
             unsafe withUnsafePointer(to: pointer.pointee.monitor.state) { word in
-                _ = unsafe apus_futex_wait(word, 2, -1)
+                _ = unsafe apus_futex_wait(word, 2, trace.wait(atMost: -1))
             }
+            trace.writeIfDue(self)
         }
     }
 }

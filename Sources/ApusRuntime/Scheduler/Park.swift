@@ -36,20 +36,40 @@ func suspend(
 func park(
     _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
 ) {
-    waiter.record.waitReason = reason
-    if waiter.record.kind == .goroutine {
-        unsafe suspend(ThreadReference.current!, commit: commit, context: context)
-    } else if unsafe commit(waiter.address, context) {
-        waiter.record.signal.receive()
-        unsafe Sanitizer.acquire(waiter.address)
+    guard waiter.record.kind == .goroutine else {
+        return unsafe parkThread(waiter, reason: reason, commit: commit, context: context)
     }
-    waiter.record.waitReason = .none
+    waiter.record.waitNote.begin(reason)
+    let thread = ThreadReference.current!
+    thread.record.counters.parks.add()
+    unsafe suspend(thread, commit: commit, context: context)
+    waiter.record.waitNote.end()
+}
+
+/// The same for a thread, which blocks.
+@inline(never)
+private func parkThread(
+    _ waiter: GoroutineReference, reason: WaitReason, commit: ParkCommit, context: UnsafeMutableRawPointer?
+) {
+    waiter.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
+    // While nothing runs, nobody else moves it.
+    CoarseClock.tick()
+    waiter.record.waitNote.begin(reason)
+    if unsafe commit(waiter.address, context), !waiter.record.signal.tryReceive() {
+        Scheduler.shared.threadBeginsWaiting(reason)
+        waiter.record.signal.wait()
+        // Before the signal is taken: a thread that counts as waiting and has no signal has not been woken.
+        Scheduler.shared.threadEndsWaiting()
+        waiter.record.signal.take()
+    }
+    unsafe Sanitizer.acquire(waiter.address)
+    waiter.record.waitNote.end()
+    waiter.record.frame.store(0, ordering: .relaxed)
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
 func park(_ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>) {
-    // The commit unlocks out of the sanitizer's sight, and so does a timer that ends the wait.
-    unsafe Sanitizer.release(lock)
+    unsafe Sanitizer.releaseForCommit(lock)
     unsafe park(waiter, reason: reason, commit: commitUnlock, context: UnsafeMutableRawPointer(lock))
     unsafe Sanitizer.acquire(lock)
 }
@@ -57,6 +77,62 @@ func park(_ waiter: GoroutineReference, reason: WaitReason, unlocking lock: Unsa
 private let commitUnlock: ParkCommit = { _, context in
     unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
     return true
+}
+
+/// Waits until it is claimed and made ready: by a waker, at the deadline, or, if that is wanted, by a cancellation.
+///
+/// The caller has put its node, a claimable one, into a queue that is protected by `lock`, which this unlocks. Afterwards
+/// the node may still be there: unless its outcome says that a waker has taken it out, the caller removes it.
+///
+/// - Returns: Whether the deadline has passed, which need not be what ended the wait.
+@discardableResult
+func park(
+    _ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>,
+    until deadline: MonotonicTime, interruptible: Bool
+) -> Bool {
+    let context = UnsafeMutableRawPointer(lock)
+    let commit = unsafe interruptible ? commitInterruptible : commitClaimable
+    unsafe Sanitizer.releaseForCommit(lock)
+    defer { unsafe Sanitizer.acquire(lock) }
+    guard deadline != .distantFuture else {
+        unsafe park(waiter, reason: reason, commit: commit, context: context)
+        return false
+    }
+    waiter.startDeadline(deadline)
+    unsafe park(waiter, reason: reason, commit: commit, context: context)
+    return waiter.stopDeadline()
+}
+
+private let commitInterruptible: ParkCommit = { goroutine, context in
+    // From here on others may make the goroutine ready. But it does not get far: it wants the lock first.
+    let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: true)
+    unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
+    return isWaiting
+}
+
+private let commitClaimable: ParkCommit = { goroutine, context in
+    let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: false)
+    unsafe context!.assumingMemoryBound(to: ThreadLock.self).pointee.unlock()
+    return isWaiting
+}
+
+extension RecordReference where Record == GoroutineRecord {
+    /// Starts the timer that ends the wait which follows, if it is claimable.
+    func startDeadline(_ deadline: MonotonicTime) {
+        unsafe Scheduler.shared.startTimer(
+            &pointer.pointee.timer, at: deadline,
+            function: { address, _ in
+                let waiter = unsafe GoroutineReference(address)
+                if waiter.record.wait.expire() { ready(waiter) }
+            },
+            context: address, argument: 0)
+    }
+
+    /// After the wait: the timer will not fire any more. Returns whether it has.
+    func stopDeadline() -> Bool {
+        unsafe Scheduler.shared.stopTimer(&pointer.pointee.timer)
+        return record.wait.takeExpired()
+    }
 }
 
 /// Puts the yielding goroutine at the end of its worker's queue.
@@ -68,7 +144,9 @@ let commitYield: ParkCommit = { goroutine, _ in
 /// Puts the goroutine at the end of the global queue: its thread has no worker.
 let commitToGlobalQueue: ParkCommit = { goroutine, _ in
     let scheduler = Scheduler.shared
-    unsafe scheduler.pushGlobal(GoroutineReference(goroutine))
+    let goroutine = unsafe GoroutineReference(goroutine)
+    scheduler.noteRunnable(goroutine)
+    scheduler.pushGlobal(goroutine)
     scheduler.wakeWorkerIfNeeded()
     return true
 }
@@ -82,6 +160,8 @@ func ready(_ waiter: GoroutineReference) {
     Sanitizer.hide()
     defer { Sanitizer.unhide() }
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
+        waiter.record.waitNote.end()
+        thread.record.counters.wakeUps.add()
         worker.pushNext(waiter)
         thread.record.scheduler.wakeWorkerIfNeeded()
     } else {
@@ -92,8 +172,13 @@ func ready(_ waiter: GoroutineReference) {
 @inline(never)
 private func readyElsewhere(_ waiter: GoroutineReference) {
     guard waiter.record.kind == .goroutine else { return waiter.record.signal.give() }
-    Scheduler.shared.pushGlobal(waiter)
-    Scheduler.shared.wakeWorkerIfNeeded()
+    waiter.record.waitNote.end()
+    let thread = ThreadReference.currentOrAttached()
+    thread.record.counters.wakeUps.add()
+    let scheduler = thread.record.scheduler
+    scheduler.noteRunnable(waiter)
+    scheduler.pushGlobal(waiter)
+    scheduler.wakeWorkerIfNeeded()
 }
 
 /// Makes every goroutine of a list runnable, in order.

@@ -155,16 +155,18 @@ struct RunQueue: ~Copyable {
 
     enum RunNextPolicy { case leave, take }
 
-    /// Takes half of another worker's ring, puts all but one into the thief's own and returns that one.
+    /// Takes half of another worker's ring, puts all but one into the thief's own and returns that one. `count` says how
+    /// many it took.
     ///
     /// With `.take`, and only when the ring is empty, takes the goroutine that would run next.
     static func steal(
-        from victim: borrowing RunQueue, into thief: borrowing RunQueue, runNextPolicy: RunNextPolicy
+        from victim: borrowing RunQueue, into thief: borrowing RunQueue, runNextPolicy: RunNextPolicy,
+        count: inout UInt32
     ) -> GoroutineReference? {
         while true {
             let start = victim.head.load(ordering: .acquiring)
             let end = victim.tail.load(ordering: .acquiring)
-            var count = end &- start
+            count = end &- start
             count -= count / 2
             if count == 0 {
                 guard runNextPolicy == .take else { return nil }
@@ -172,6 +174,7 @@ struct RunQueue: ~Copyable {
                 guard next != 0 else { return nil }
                 guard victim.runNext.compareExchange(expected: next, desired: 0, ordering: .acquiring).exchanged
                 else { continue }
+                count = 1
                 return GoroutineReference(bits: next)
             }
             // The two loads may belong to different moments.

@@ -16,6 +16,10 @@
 import CApus
 
 enum Sanitizer {
+    /// Whether anything that follows has an effect.
+    @inline(__always)
+    static var listens: Bool { apus_is_sanitized() }
+
     /// Hides the calling thread, which will run goroutines, until `unhide`.
     static func threadStarted() {
         guard apus_is_sanitized() else { return }
@@ -43,6 +47,14 @@ enum Sanitizer {
     @inline(__always)
     static func acquire(_ address: UnsafeRawPointer) {
         if apus_is_sanitized() { unsafe apus_sanitizer_acquire(address) }
+    }
+
+    /// For a lock, or an atomic word, that the commit of the park which follows lets go: that is on the thread's own stack,
+    /// where nothing is seen. Who is woken acquires it, as if it had taken it once more: a timer of the runtime may have
+    /// taken the waiter out of its queue, and is not seen either.
+    @inline(__always)
+    static func releaseForCommit(_ address: UnsafeRawPointer) {
+        unsafe release(address)
     }
 
     /// The calling goroutine has run its closure.

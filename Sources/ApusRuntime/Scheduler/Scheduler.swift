@@ -25,6 +25,13 @@ struct SchedulerRecord: ~Copyable {
     var spareThreads: ThreadReference?
     var spareThreadCount = 0
     var freeThreadRecords: ThreadReference?
+    /// The program's own threads that use the runtime.
+    let programThreadCount = Atomic<Int>(0)
+    var deadlockIsReported = false
+    /// Threads that wait with a record of their own: the program's, and ours in `blocking { }`.
+    let waitingThreadCount = Atomic<Int>(0)
+    /// Thread records that were ever made.
+    var threadRecordCount = 0
     /// The thread that waits in the poller.
     var pollingThread: ThreadReference?
     /// When its wait ends by itself. Written by the polling thread before it waits; `Int64.min` when nobody does.
@@ -42,23 +49,32 @@ struct SchedulerRecord: ~Copyable {
 
     let configuration: Configuration
     let poller: Poller
-    /// One heap per processor, shared out among the workers, never moved.
-    let timerHeaps: UnsafeMutablePointer<TimerHeapReference>
+    /// One queue per processor, shared out among the workers, never moved.
+    let timerQueues: UnsafeMutablePointer<TimerQueueReference>
     // Read on every wake, written when a worker falls asleep or wakes up.
     let idleCount = Atomic<Int>(0)
     let searchingCount = Atomic<Int>(0)
 
     let identifiers = Atomic<UInt64>(1)
+    /// Goroutines that were made runnable without a worker: which of them are timed.
+    let pushesElsewhere = Atomic<UInt64>(0)
+    /// The thread record that was made last, and through it all others. Written under `lock`, read by any.
+    let lastThreadRecord = Atomic<UInt>(0)
+    let startTime: MonotonicTime
+    /// See Trace.swift.
+    let traceFile: TraceFile?
     let monitor = MonitorState()
 
     init(configuration: Configuration) {
         self.configuration = configuration
+        startTime = .ofSystem
+        traceFile = Scheduler.openTrace(configuration, startTime: startTime)
         self.poller = Poller()
-        let heaps = UnsafeMutablePointer<TimerHeapReference>.allocate(capacity: configuration.processors)
+        let queues = UnsafeMutablePointer<TimerQueueReference>.allocate(capacity: configuration.processors)
         for index in 0..<configuration.processors {
-            unsafe (heaps + index).initialize(to: TimerHeapReference.make())
+            unsafe (queues + index).initialize(to: TimerQueueReference.make())
         }
-        unsafe self.timerHeaps = heaps
+        unsafe self.timerQueues = queues
         unsafe self.workers = .allocate(capacity: Self.maximumWorkers)
     }
 
@@ -93,6 +109,7 @@ private func makeScheduler() -> Scheduler {
     scheduler.record.idleCount.store(configuration.processors, ordering: .relaxed)
     scheduler.record.activeCount.store(configuration.processors, ordering: .relaxed)
     apus_overflow_handler_install()
+    scheduler.endTraceAtExit()
     return scheduler
 }
 
@@ -113,6 +130,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     @inline(__always) var idleCount: Int { record.idleCount.load(ordering: .sequentiallyConsistent) }
     @inline(__always) var workerCount: Int { record.workerCount.load(ordering: .acquiring) }
+    @inline(__always) var searchingCount: Int { record.searchingCount.load(ordering: .relaxed) }
     @inline(__always) var activeCount: Int { record.activeCount.load(ordering: .relaxed) }
 
     func worker(_ index: Int) -> WorkerReference { unsafe record.workers[index] }
@@ -127,11 +145,11 @@ extension RecordReference where Record == SchedulerRecord {
         let index = record.workerCount.load(ordering: .relaxed)
         guard index < SchedulerRecord.maximumWorkers else { return nil }
         let memory = unsafe WorkerReference.allocate()
-        let heap = unsafe record.timerHeaps[index % record.configuration.processors]
+        let timers = unsafe record.timerQueues[index % record.configuration.processors]
         unsafe memory.initialize(
             to: WorkerRecord(
-                index: index, configuration: record.configuration, timers: heap,
-                seed: apus_random_seed()))
+                index: index, configuration: record.configuration, timers: timers,
+                seed: apus_random_seed(), isTraced: record.traceFile != nil))
         let worker = unsafe WorkerReference(memory)
         unsafe (record.workers + index).initialize(to: worker)
         // Releasing: pairs with the acquiring load in `workerCount`.
@@ -284,6 +302,13 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func pushIdleLocked(_ worker: WorkerReference) {
+        if worker.record.isStalled.load(ordering: .relaxed) {
+            // Found stuck before it had nothing to do any more: another runs in its place, so this one goes. Its queue is
+            // empty, and whoever pushes to another finds the one that stands in, idle or about to look.
+            worker.record.isStalled.store(false, ordering: .relaxed)
+            record.activeCount.add(1, ordering: .relaxed)
+            return pushRetiredLocked(worker)
+        }
         worker.record.isRunning.store(false, ordering: .relaxed)
         worker.record.next = record.idleWorkers
         record.idleWorkers = worker
@@ -447,8 +472,13 @@ extension RecordReference where Record == SchedulerRecord {
     func takeQueue(of stuck: WorkerReference) {
         guard !stuck.record.queue.isEmpty else { return }
         var list = GoroutineList()
+        // Under the lock: meanwhile the stuck worker may come back and go idle, and nobody may think that nothing is left
+        // to run (see Deadlock.swift).
+        record.lock.lock()
         stuck.record.queue.drain(into: &list)
-        pushGlobal(list)
+        record.globalQueue.append(list)
+        record.globalCount.store(record.globalQueue.count, ordering: .sequentiallyConsistent)
+        record.lock.unlock()
         wakeWorkerIfNeeded()
     }
 
@@ -461,20 +491,30 @@ extension RecordReference where Record == SchedulerRecord {
 
     // MARK: Thread records
 
-    func makeThreadRecord() -> ThreadReference {
+    func makeThreadRecord(owner: ThreadOwner) -> ThreadReference {
         record.lock.lock()
-        let free = record.freeThreadRecords
-        if let free { record.freeThreadRecords = free.record.next }
-        record.lock.unlock()
-        if let free {
+        defer { record.lock.unlock() }
+        if owner == .program { record.programThreadCount.add(1, ordering: .relaxed) }
+        if let free = record.freeThreadRecords {
+            record.freeThreadRecords = free.record.next
             free.record.next = nil
+            free.record.owner = owner
             return free
         }
         let waiter = unsafe GoroutineReference.allocate(alignment: 64)
         unsafe waiter.initialize(to: GoroutineRecord(kind: .thread))
         let memory = unsafe ThreadReference.allocate()
         unsafe memory.initialize(to: ThreadRecord(scheduler: self, waiter: GoroutineReference(waiter)))
-        return unsafe ThreadReference(memory)
+        let thread = unsafe ThreadReference(memory)
+        thread.record.owner = owner
+        thread.record.trace = record.traceFile.map {
+            TraceReference.make(file: $0, track: TraceTrack.thread(record.threadRecordCount))
+        }
+        record.threadRecordCount += 1
+        thread.record.previousRecord = ThreadReference(bits: record.lastThreadRecord.load(ordering: .relaxed))
+        // Releasing: pairs with the acquiring load in `forEachThreadRecord`.
+        record.lastThreadRecord.store(thread.bits, ordering: .releasing)
+        return thread
     }
 
     /// The thread has ended, or was never started.
@@ -482,13 +522,18 @@ extension RecordReference where Record == SchedulerRecord {
         thread.record.worker = nil
         thread.record.assignedWorker = nil
         thread.record.isSearching = false
+        thread.record.trace?.release()
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
         let waiter = unsafe thread.record.waiter.address
         unsafe Sanitizer.forget(waiter, waiter + MemoryLayout<GoroutineRecord>.stride)
         record.lock.lock()
+        let wasProgram = thread.record.owner == .program
+        if wasProgram { record.programThreadCount.subtract(1, ordering: .relaxed) }
+        thread.record.owner = .nobody
         thread.record.next = record.freeThreadRecords
         record.freeThreadRecords = thread
         record.lock.unlock()
+        if wasProgram { programThreadEnds() }
     }
 }

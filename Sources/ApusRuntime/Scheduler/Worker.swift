@@ -15,7 +15,7 @@ struct WorkerRecord: ~Copyable {
     let index: Int
     /// Owner's side: the thread that holds the worker. Thieves' side: anyone.
     let queue: RunQueue
-    /// Counts the goroutines that were resumed. Written by the holder, watched by the monitor.
+    /// Counts the holder's picks. Written by the holder, watched by the monitor.
     let tick = Atomic<UInt32>(0)
     /// Whether a thread holds the worker to run goroutines. Written under the scheduler's lock, watched by the monitor.
     let isRunning = Atomic<Bool>(false)
@@ -23,17 +23,24 @@ struct WorkerRecord: ~Copyable {
     /// Written under the scheduler's lock.
     let isStalled = Atomic<Bool>(false)
     /// Timers of goroutines that fell asleep on this worker.
-    let timers: TimerHeapReference
+    let timers: TimerQueueReference
     /// Link of the list of idle or of retired workers. Protected by the scheduler's lock.
     var next: WorkerReference?
 
     // The holder's alone.
-    var picks: UInt32 = 0
+    /// Goroutines that can be pushed, this one included, until one needs attention: see LatencySampling.swift.
+    var pushesUntilAttention: UInt32 = 1
     var random: UInt64
     var stacks = StackCache()
     var nextIdentifier: UInt64 = 0
     var identifierLimit: UInt64 = 0
 
+    /// How long goroutines waited until this worker ran them. Counted by the holder.
+    let latencies = LatencyHistogram()
+    let sampleInterval: UInt32
+    /// Whether every push is recorded in a trace.
+    let isTraced: Bool
+    var pushesUntilSample: UInt32 = 1
     /// Countdown to the next goroutine that is sent to the global queue; only where tests ask for migrations.
     let migrationInterval: UInt32
     var migrationCountdown: UInt32 = 0
@@ -41,9 +48,11 @@ struct WorkerRecord: ~Copyable {
     // The monitor's alone.
     var observedTick: UInt32 = 0
 
-    init(index: Int, configuration: Configuration, timers: TimerHeapReference, seed: UInt64) {
+    init(index: Int, configuration: Configuration, timers: TimerQueueReference, seed: UInt64, isTraced: Bool) {
         self.index = index
         self.queue = RunQueue(capacity: configuration.queueCapacity)
+        self.sampleInterval = configuration.sampleInterval
+        self.isTraced = isTraced
         self.migrationInterval = configuration.migrationInterval ?? 0
         self.timers = timers
         self.random = seed | 1
@@ -54,7 +63,7 @@ extension RecordReference where Record == WorkerRecord {
     /// Makes a goroutine the next to run here.
     @inline(__always)
     func pushNext(_ goroutine: GoroutineReference) {
-        if record.migrationInterval != 0, sendsElsewhere() { return Scheduler.shared.pushGlobal(goroutine) }
+        if countDown(), attend(to: goroutine) { return Scheduler.shared.pushGlobal(goroutine) }
         var overflow = GoroutineList()
         record.queue.pushNext(goroutine, overflow: &overflow)
         if !overflow.isEmpty { Scheduler.shared.pushGlobal(overflow) }
@@ -63,20 +72,17 @@ extension RecordReference where Record == WorkerRecord {
     /// Makes a goroutine the last to run here.
     @inline(__always)
     func pushBack(_ goroutine: GoroutineReference) {
-        if record.migrationInterval != 0, sendsElsewhere() { return Scheduler.shared.pushGlobal(goroutine) }
+        if countDown(), attend(to: goroutine) { return Scheduler.shared.pushGlobal(goroutine) }
         var overflow = GoroutineList()
         record.queue.pushBack(goroutine, overflow: &overflow)
         if !overflow.isEmpty { Scheduler.shared.pushGlobal(overflow) }
     }
 
-    @inline(never)
-    private func sendsElsewhere() -> Bool {
-        guard record.migrationCountdown == 0 else {
-            record.migrationCountdown -= 1
-            return false
-        }
-        record.migrationCountdown = record.migrationInterval - 1
-        return true
+    /// Whether this push is one that has to do more than to push.
+    @inline(__always)
+    private func countDown() -> Bool {
+        record.pushesUntilAttention &-= 1
+        return record.pushesUntilAttention == 0
     }
 
     /// A number for choices that must not be predictable, not for secrets.
@@ -108,6 +114,9 @@ extension RecordReference where Record == ThreadRecord {
     private static var fairnessInterval: UInt32 { 61 }
     /// Every so many picks a worker with a full queue looks at the clock. Go looks at each; a look costs 20 ns.
     private static var timerInterval: UInt32 { 16 }
+    /// How long a thief waits, in nanoseconds, before it takes what would run next. Go's 3 us, and the 50 us by which
+    /// Linux lengthens them there: with less, two goroutines that hand over to each other wake a thief all the time.
+    private static var runNextPatience: Int64 { 53_000 }
 
     /// The goroutine to run next. Sleeps while there is none; nil when this thread shall end.
     func findRunnable() -> GoroutineReference? {
@@ -133,16 +142,16 @@ extension RecordReference where Record == ThreadRecord {
     private func pick(_ worker: WorkerReference) -> GoroutineReference? {
         let scheduler = record.scheduler
         if worker.record.isStalled.load(ordering: .relaxed), scheduler.retire(worker, of: self) { return nil }
-        let picks = worker.record.picks &+ 1
-        worker.record.picks = picks
-        if picks % Self.fairnessInterval == 0 {
+        let tick = worker.record.tick.load(ordering: .relaxed) &+ 1
+        worker.record.tick.store(tick, ordering: .relaxed)
+        if tick % Self.fairnessInterval == 0 {
             scheduler.runAllExpiredTimers()
             // What the poller finds queues up behind what is there already: a worker that prefers the newest events
             // lets the oldest wait for ever.
             scheduler.pollWithoutWaiting()
             // One, not a batch: a full ring would only send others back to the global queue in exchange.
             if let goroutine = scheduler.popGlobal() { return goroutine }
-        } else if picks % Self.timerInterval == 0 {
+        } else if tick % Self.timerInterval == 0 {
             worker.record.timers.runExpired()
         }
         if let goroutine = worker.record.queue.pop() { return goroutine }
@@ -191,10 +200,18 @@ extension RecordReference where Record == ThreadRecord {
             // A goroutine that was just made ready is likely to run within a moment, with warm data, as the one that
             // readied it parks. Stealing it then costs both sides more than it gives. (A stalled worker's will not run.)
             if !victim.record.isStalled.load(ordering: .relaxed), victim.record.isRunning.load(ordering: .relaxed) {
-                apus_thread_sleep(3_000)
+                apus_thread_sleep(Self.runNextPatience)
             }
         }
-        return RunQueue.steal(from: victim.record.queue, into: worker.record.queue, runNextPolicy: policy)
+        record.counters.stealAttempts.add()
+        var count: UInt32 = 0
+        let goroutine = RunQueue.steal(
+            from: victim.record.queue, into: worker.record.queue, runNextPolicy: policy, count: &count)
+        if goroutine != nil {
+            record.counters.steals.add()
+            record.counters.stolen.add(Int(count))
+        }
+        return goroutine
     }
 
     /// Found work while searching: there may be more, so another worker is woken to search in this one's place.
@@ -249,6 +266,7 @@ extension RecordReference where Record == ThreadRecord {
     }
 
     private func wait(as role: IdleRole) {
+        record.scheduler.threadGoesIdle()
         switch role {
         case .sleeper:
             record.signal.receive()

@@ -28,6 +28,8 @@ struct ThreadRecord: ~Copyable {
     var assignedWorker: WorkerReference?
     /// Whether this thread is counted in `searchingCount`. The thread's own, or its waker's until it is awake.
     var isSearching = false
+    /// What this thread has done so far. Written by the thread itself, read by any; kept when the record passes on.
+    let counters = ThreadCounters()
     /// The thread's own record to wait with. Of a plain thread, and of ours inside `blocking { }`.
     let waiter: GoroutineReference
     /// A spare thread sleeps on it; given by a waker that has put a worker into `assignedWorker`.
@@ -35,12 +37,29 @@ struct ThreadRecord: ~Copyable {
     /// Link of the list of spare threads, or of free records. Protected by the scheduler's lock.
     var next: ThreadReference?
     var signalStack: UnsafeMutableRawPointer?
+    /// Whose thread it is. Protected by the scheduler's lock.
+    var owner = ThreadOwner.nobody
+    /// What the thread does, for a trace; nil without one. Written before others know the record.
+    var trace: TraceReference?
+    /// The record that was made before this one. Written before others know this one.
+    var previousRecord: ThreadReference?
+    /// The kernel's number for the thread, for people to read. Written by the thread itself.
+    let identifier = Atomic<Int64>(0)
 
     init(scheduler: Scheduler, waiter: GoroutineReference) {
         unsafe self.base = apus_thread()
         self.scheduler = scheduler
         self.waiter = waiter
     }
+}
+
+enum ThreadOwner {
+    /// A record that waits to be used again.
+    case nobody
+    /// Started by the runtime, to run goroutines.
+    case runtime
+    /// A thread that came to use the runtime.
+    case program
 }
 
 extension RecordReference where Record == ThreadRecord {
@@ -66,11 +85,16 @@ extension RecordReference where Record == ThreadRecord {
         return unsafe GoroutineReference(UnsafeMutableRawPointer(context))
     }
 
+    /// Who calls: the goroutine that the thread runs, also inside `blocking { }`, or the thread's own record.
+    @inline(__always)
+    var caller: GoroutineReference { running ?? record.waiter }
+
     @inline(never)
     private static func attach() -> ThreadReference {
         Sanitizer.hide()
         defer { Sanitizer.unhide() }
-        let thread = Scheduler.shared.makeThreadRecord()
+        let thread = Scheduler.shared.makeThreadRecord(owner: .program)
+        thread.record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&thread.pointer.pointee.base)
         unsafe apus_destroy_at_thread_exit(thread.address)
         return thread
@@ -80,7 +104,7 @@ extension RecordReference where Record == ThreadRecord {
 
     /// Starts a thread that runs goroutines with `worker`. Zero, or the negative error of the system.
     static func start(scheduler: Scheduler, worker: WorkerReference, searching: Bool) -> Int32 {
-        let thread = scheduler.makeThreadRecord()
+        let thread = scheduler.makeThreadRecord(owner: .runtime)
         thread.record.worker = worker
         thread.record.isSearching = searching
         let result = unsafe apus_thread_start(
@@ -100,11 +124,14 @@ extension RecordReference where Record == ThreadRecord {
     private func run() {
         Sanitizer.threadStarted()
         defer { Sanitizer.unhide() }
+        record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
         unsafe apus_hazards_find(&pointer.pointee.base.hazards)
-        while let goroutine = findRunnable() {
-            execute(goroutine)
+        if let trace = record.trace {
+            while let goroutine = findRunnable() { executeTraced(goroutine, trace: trace) }
+        } else {
+            while let goroutine = findRunnable() { execute(goroutine) }
         }
         unsafe apus_signal_stack_free(record.signalStack)
         apus_set_current_thread(nil)
@@ -114,12 +141,12 @@ extension RecordReference where Record == ThreadRecord {
     /// Runs a goroutine until it parks, yields or ends.
     @inline(__always)
     private func execute(_ goroutine: GoroutineReference) {
-        repeat {
-            // A goroutine in `blocking { }` may come back without a worker.
-            if let worker = record.worker {
-                worker.record.tick.store(worker.record.tick.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
-            }
+        if goroutine.record.runnableSince != 0 { record.worker!.noteRuns(goroutine) }
+        while true {
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
-        } while unsafe !record.base.commit!(goroutine.address, record.base.commit_argument)
+            if unsafe record.base.commit!(goroutine.address, record.base.commit_argument) { return }
+            // It did not wait after all.
+            record.counters.parks.add(-1)
+        }
     }
 }

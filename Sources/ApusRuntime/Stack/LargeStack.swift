@@ -71,6 +71,9 @@ private func callClosure(_ address: UnsafeMutableRawPointer?) {
     unsafe address!.assumingMemoryBound(to: (() -> Void).self).pointee()
 }
 
+/// Larger stacks that are in use, and those that are free and kept.
+var largeStackCensus: (inUse: Int, pooled: Int) { LargeStack.census }
+
 /// A stack outside the arena, with a guard region below it. Sizes are powers of two; a few of each are kept.
 @safe
 private struct LargeStack {
@@ -90,6 +93,7 @@ private struct LargeStack {
         /// Free stacks by size. The address of the next lies in the last word of each.
         var first = unsafe [UnsafeMutableRawPointer?](repeating: nil, count: LargeStack.classCount)
         var count = [Int](repeating: 0, count: LargeStack.classCount)
+        var inUse = 0
         var lock = ThreadLock()
     }
 
@@ -108,6 +112,7 @@ private struct LargeStack {
         let index = sizeClass - smallestClass
         guard index < classCount else { fail("withStack(atLeast: \(bytes)) asks for more than any machine has") }
         unsafe pool.pointee.lock.lock()
+        unsafe pool.pointee.inUse += 1
         if let low = unsafe pool.pointee.first[index] {
             let link = unsafe low + (1 << sizeClass) - MemoryLayout<UnsafeMutableRawPointer?>.stride
             unsafe pool.pointee.first[index] = link.load(as: UnsafeMutableRawPointer?.self)
@@ -129,10 +134,17 @@ private struct LargeStack {
         return unsafe LargeStack(low: memory + StackSlot.guardBytes, sizeClass: sizeClass)
     }
 
+    static var census: (inUse: Int, pooled: Int) {
+        unsafe pool.pointee.lock.lock()
+        defer { unsafe pool.pointee.lock.unlock() }
+        return unsafe (pool.pointee.inUse, pool.pointee.count.reduce(0, +))
+    }
+
     func put() {
         unsafe Sanitizer.forget(low, high)
         let index = sizeClass - Self.smallestClass
         unsafe Self.pool.pointee.lock.lock()
+        unsafe Self.pool.pointee.inUse -= 1
         guard unsafe (Self.pool.pointee.count[index] + 1) * bytes <= Self.keptBytes else {
             unsafe Self.pool.pointee.lock.unlock()
             return unsafe apus_memory_release(low - StackSlot.guardBytes, StackSlot.guardBytes + bytes)

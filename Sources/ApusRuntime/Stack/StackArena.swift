@@ -57,6 +57,18 @@ enum StackSlot {
     }
 }
 
+/// Slots side by side. Those that were handed out once hold a record, or zeros where their memory was given back.
+struct StackExtent: Sendable {
+    let firstSlot: UInt
+    var usedSlots = 0
+
+    /// The record of a used slot.
+    func goroutine(_ index: Int) -> GoroutineReference {
+        let base = unsafe UnsafeMutableRawPointer(bitPattern: firstSlot + UInt(index * StackSlot.bytes))!
+        return unsafe GoroutineReference(StackSlot.recordAddress(base: base))
+    }
+}
+
 /// Hands out slots that were never used. Not safe by itself: the stack pool's lock protects it.
 @safe
 struct StackArena: ~Copyable {
@@ -65,6 +77,10 @@ struct StackArena: ~Copyable {
     private var kind: GuardKind?
     private var guardMappings = 0
     private var guardMappingLimit = 0
+    /// Where the slots of each extent begin, and how many of them have been handed out at least once.
+    private(set) var extents: [StackExtent] = []
+    /// Slots handed out so far.
+    var taken: Int { extents.reduce(0) { $0 + $1.usedSlots } }
 
     /// Room for a million stacks. Only address space, so it is asked for at once; where the system limits that too
     /// (ulimit -v, vm.overcommit_memory=2) for half as much, and again.
@@ -78,7 +94,9 @@ struct StackArena: ~Copyable {
         let base = unsafe nextSlot!
         unsafe nextSlot = base + StackSlot.bytes
         remaining -= 1
-        return unsafe StackSlot.initialize(base: base, isGuarded: installGuard(at: base))
+        let goroutine = unsafe StackSlot.initialize(base: base, isGuarded: installGuard(at: base))
+        extents[extents.count - 1].usedSlots += 1
+        return goroutine
     }
 
     private mutating func reserveExtent() {
@@ -89,6 +107,7 @@ struct StackArena: ~Copyable {
                 let aligned = (Int(bitPattern: memory) + StackSlot.bytes - 1) & ~(StackSlot.bytes - 1)
                 unsafe nextSlot = UnsafeMutableRawPointer(bitPattern: aligned)
                 remaining = bytes / StackSlot.bytes
+                extents.append(StackExtent(firstSlot: UInt(aligned)))
                 return
             }
             bytes /= 2

@@ -131,6 +131,13 @@ enum StackPool {
                 + "guards were used up; raise vm.max_map_count, and start it with go(stackSize:)")
     }
 
+    /// Every slot that was ever used. What becomes of them later only the records themselves tell.
+    static var extents: [StackExtent] {
+        unsafe state.pointee.lock.lock()
+        defer { unsafe state.pointee.lock.unlock() }
+        return unsafe state.pointee.arena.extents
+    }
+
     // MARK: Trimming
 
     /// Gives back the memory of stacks that were not needed since the last call. True while there is more to give back
@@ -174,6 +181,13 @@ enum StackPool {
         unsafe state.pointee.lock.lock()
         unsafe state.pointee.statistics.add(statistics)
         unsafe state.pointee.lock.unlock()
+    }
+
+    /// Stacks that were ever made, and those of them whose memory was given back.
+    static var census: (made: Int, released: Int) {
+        unsafe state.pointee.lock.lock()
+        defer { unsafe state.pointee.lock.unlock() }
+        return unsafe (state.pointee.arena.taken, state.pointee.trimmed.count)
     }
 
     /// What is known about the stacks that were trimmed so far.

@@ -16,6 +16,8 @@ package struct ParkedWaiters: ~Copyable, Sendable {
         var lock = ThreadLock()
     }
 
+    package enum WaitResult: Sendable { case woken, deadlineExceeded, interrupted }
+
     package init() {
         unsafe core = .allocate(capacity: 1)
         unsafe core.initialize(to: Core())
@@ -28,56 +30,34 @@ package struct ParkedWaiters: ~Copyable, Sendable {
 
     /// Waits to be woken, unless `condition` holds. The caller looks at its condition again afterwards.
     ///
-    /// - Returns: False when the deadline came first; then no wake was spent on the caller.
+    /// - Returns: Unless it is `.woken`, no wake was spent on the caller. `.interrupted`: somebody cancels, or seems to.
     @discardableResult
     package borrowing func wait(
-        unless condition: () -> Bool, deadline: MonotonicTime = .distantFuture
-    ) -> Bool {
+        unless condition: () -> Bool, reason: WaitReason = .other, deadline: MonotonicTime = .distantFuture,
+        interruptible: Bool = false
+    ) -> WaitResult {
         let waiter = GoroutineReference.currentParkable()
-        var node = unsafe WaitNode(goroutine: waiter)
+        let isClaimable = interruptible || deadline != .distantFuture
+        var node = unsafe WaitNode(goroutine: waiter, isClaimable: isClaimable)
         unsafe core.pointee.lock.lock()
         if condition() {
             unsafe core.pointee.lock.unlock()
-            return true
+            return .woken
         }
         return unsafe withUnsafeMutablePointer(to: &node) { node in
             unsafe core.pointee.waiters.append(node)
-            guard deadline != .distantFuture else {
-                unsafe park(waiter, reason: .other, unlocking: &core.pointee.lock)
-                return true
+            guard isClaimable else {
+                unsafe park(waiter, reason: reason, unlocking: &core.pointee.lock)
+                return .woken
             }
-            var wait = unsafe LimitedWait(core: core, node: node)
-            unsafe withUnsafeMutablePointer(to: &wait) { wait in
-                // Started under the lock: when it fires at once, its function waits for the commit to unlock.
-                unsafe Scheduler.shared.startTimer(
-                    &waiter.pointer.pointee.timer, at: deadline,
-                    function: { context, _ in
-                        unsafe Self.giveUp(context.assumingMemoryBound(to: LimitedWait.self))
-                    },
-                    context: UnsafeMutableRawPointer(wait), argument: 0)
-                unsafe park(waiter, reason: .other, unlocking: &core.pointee.lock)
-                // Not before this returns may the frame go: the function may be looking at it.
-                unsafe Scheduler.shared.stopTimer(&waiter.pointer.pointee.timer)
-            }
-            return unsafe node.pointee.succeeded
+            let isExpired = unsafe park(
+                waiter, reason: reason, unlocking: &core.pointee.lock, until: deadline, interruptible: interruptible)
+            if unsafe node.pointee.succeeded { return .woken }
+            unsafe core.pointee.lock.lock()
+            unsafe core.pointee.waiters.remove(node)
+            unsafe core.pointee.lock.unlock()
+            return isExpired ? .deadlineExceeded : .interrupted
         }
-    }
-
-    /// What the timer needs to know; lies in the waiter's frame.
-    @safe
-    private struct LimitedWait {
-        let core: UnsafeMutablePointer<Core>
-        let node: UnsafeMutablePointer<WaitNode>
-    }
-
-    /// The deadline has come. Does nothing when a waker was faster.
-    private static func giveUp(_ wait: UnsafeMutablePointer<LimitedWait>) {
-        let core = unsafe wait.pointee.core
-        let node = unsafe wait.pointee.node
-        unsafe core.pointee.lock.lock()
-        let goroutine = unsafe core.pointee.waiters.remove(node) ? unsafe node.pointee.goroutine : nil
-        unsafe core.pointee.lock.unlock()
-        if let goroutine { ready(goroutine) }
     }
 
     /// Wakes the one that has waited longest.
@@ -85,7 +65,7 @@ package struct ParkedWaiters: ~Copyable, Sendable {
         unsafe core.pointee.lock.lock()
         let node = unsafe core.pointee.waiters.popFirst()
         let goroutine = unsafe node?.pointee.goroutine
-        unsafe node?.pointee.succeeded = true
+        unsafe node?.pointee.outcome = .succeeded
         unsafe core.pointee.lock.unlock()
         if let goroutine { ready(goroutine) }
     }
@@ -94,7 +74,7 @@ package struct ParkedWaiters: ~Copyable, Sendable {
     package borrowing func wakeAll() {
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
-        unsafe core.pointee.waiters.drain(succeeded: true, into: &woken)
+        unsafe core.pointee.waiters.drain(.succeeded, into: &woken)
         unsafe core.pointee.lock.unlock()
         ready(woken)
     }

@@ -8,13 +8,33 @@ struct ThreadSignal: ~Copyable {
     /// 1 when the signal was given and not yet received.
     private let word = Atomic<UInt32>(0)
 
+    /// Whether the signal was given and not yet taken.
+    var isGiven: Bool { word.load(ordering: .acquiring) != 0 }
+
     /// Blocks the calling thread until the signal is given, and takes it. One thread alone receives.
     borrowing func receive() {
-        while word.load(ordering: .acquiring) == 0 {
+        wait()
+        take()
+    }
+
+    /// Takes the signal if it was given already.
+    borrowing func tryReceive() -> Bool {
+        guard isGiven else { return false }
+        take()
+        return true
+    }
+
+    /// Blocks the calling thread until the signal is given.
+    borrowing func wait() {
+        while !isGiven {
             unsafe withUnsafePointer(to: word) { address in
                 _ = unsafe apus_futex_wait(address, 0, -1)
             }
         }
+    }
+
+    /// Takes the signal that was given.
+    borrowing func take() {
         word.store(0, ordering: .relaxed)
     }
 

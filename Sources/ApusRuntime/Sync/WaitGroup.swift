@@ -1,4 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The word is the count, doubled, plus 1 while somebody waits. Counting is one addition; who counts to zero and sees the
+// 1 takes the lock and wakes:
+//
+//     nobody waits   -> somebody waits   a waiter, under `lock`, while the count is not zero
+//     somebody waits -> nobody waits     who finds the count zero, under `lock`: it wakes all
+//
+// Between counting to zero and taking the lock others may have begun to count again (the group is used for its next
+// round). Then the waiters stay, for whoever counts to zero next: nobody is woken while the count is not zero.
 
 import Synchronization
 
@@ -11,17 +20,37 @@ import Synchronization
 /// }
 /// group.wait()
 /// ```
+///
+/// May be used again once the waits have returned. Who adds earlier, while the count is zero and a wait has not returned
+/// yet, may have that wait last until the new round is done, too.
 @safe
 public final class WaitGroup: Sendable {
     // SAFETY: allocated in init and freed in deinit, when nobody can reach it.
     nonisolated(unsafe) private let core: UnsafeMutablePointer<Core>
 
     private struct Core: ~Copyable {
-        // Protected by `lock`. Empty while the count is zero.
+        // Protected by `lock`. Empty unless the word's lowest bit is set.
         var waiters = WaitQueue()
         var lock = ThreadLock()
-        let count = Atomic<Int>(0)
+        let word = Atomic<Int>(0)
+
+        /// Sets the lowest bit, so that who counts to zero takes the lock. False: the count is zero.
+        borrowing func announceWait() -> Bool {
+            var current = word.load(ordering: .acquiring)
+            while current > WaitGroup.waiting {
+                let (exchanged, original) = word.compareExchange(
+                    expected: current, desired: current | WaitGroup.waiting, ordering: .acquiringAndReleasing)
+                if exchanged { return true }
+                current = original
+            }
+            return false
+        }
     }
+
+    private static var waiting: Int { 1 }
+
+    /// More than any program counts; less than what could overflow the word.
+    private static var limit: Int { 1 << 48 }
 
     /// Creates a group whose count is zero.
     public init() {
@@ -38,19 +67,26 @@ public final class WaitGroup: Sendable {
     ///
     /// - Parameter amount: May be negative, like so many calls of `done`. A count below zero stops the program.
     public func add(_ amount: Int = 1) {
-        let count = unsafe core.pointee.count.add(amount, ordering: .acquiringAndReleasing).newValue
-        if count < 0 { fail("a WaitGroup's count went below zero: done() was called more often than add()") }
-        if count == 0 && amount < 0 { wakeWaiters() }
+        if amount.magnitude > UInt(Self.limit) { fail("WaitGroup.add takes a number between -2^48 and 2^48") }
+        // Acquiring and releasing: what was done before any `done` is seen by those whom the last one wakes.
+        let word = unsafe core.pointee.word.wrappingAdd(amount &* 2, ordering: .acquiringAndReleasing).newValue
+        if word < 0 { fail("a WaitGroup's count went below zero: done() was called more often than add()") }
+        if word == Self.waiting { wakeWaiters() }
     }
 
     /// Counts one as done. The last one wakes all who wait.
     public func done() { add(-1) }
 
     /// Runs a closure in a goroutine that the group counts.
-    public func go(stackSize: Int? = nil, _ body: sending @escaping () -> Void) {
+    ///
+    /// The parameters are those of the function `go`.
+    public func go(
+        name: String? = nil, stackSize: Int? = nil, fileID: StaticString = #fileID, line: UInt = #line,
+        _ body: sending @escaping () -> Void
+    ) {
         add(1)
         nonisolated(unsafe) let body = body
-        ApusRuntime.go(stackSize: stackSize) {
+        ApusRuntime.go(name: name, stackSize: stackSize, fileID: fileID, line: line) {
             unsafe body()
             self.done()
         }
@@ -60,12 +96,11 @@ public final class WaitGroup: Sendable {
     ///
     /// Returns at once when it is zero already. Any number of callers may wait.
     public func wait() {
-        guard unsafe core.pointee.count.load(ordering: .acquiring) > 0 else { return }
+        guard unsafe core.pointee.word.load(ordering: .acquiring) > Self.waiting else { return }
         let waiter = GoroutineReference.currentParkable()
         var node = unsafe WaitNode(goroutine: waiter)
         unsafe core.pointee.lock.lock()
-        // Looked at under the lock: the one who counts to zero takes it afterwards, and finds us.
-        guard unsafe core.pointee.count.load(ordering: .acquiring) > 0 else {
+        guard unsafe core.pointee.announceWait() else {
             return unsafe core.pointee.lock.unlock()
         }
         unsafe withUnsafeMutablePointer(to: &node) { node in
@@ -74,10 +109,18 @@ public final class WaitGroup: Sendable {
         }
     }
 
+    /// Whether nothing is counted at this moment.
+    var isIdle: Bool { unsafe core.pointee.word.load(ordering: .acquiring) <= Self.waiting }
+
     private func wakeWaiters() {
         var woken = GoroutineList()
         unsafe core.pointee.lock.lock()
-        unsafe core.pointee.waiters.drain(succeeded: true, into: &woken)
+        // Fails when others have begun to count again, or when another that counted to zero was faster.
+        if unsafe core.pointee.word.compareExchange(
+            expected: Self.waiting, desired: 0, ordering: .acquiringAndReleasing
+        ).exchanged {
+            unsafe core.pointee.waiters.drain(.succeeded, into: &woken)
+        }
         unsafe core.pointee.lock.unlock()
         ready(woken)
     }

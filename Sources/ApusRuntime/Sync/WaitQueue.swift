@@ -14,15 +14,30 @@ package struct WaitNode {
     fileprivate var previous: UnsafeMutablePointer<WaitNode>?
     /// Whether a queue holds the node. Protected by the queue's lock.
     var isQueued = false
-    /// Set by the waker before `ready`, under the queue's lock: the wait got what it waited for.
-    var succeeded = false
+    /// Whether a deadline, a cancellation or another queue may end the wait too, so that wakers must claim it.
+    let isClaimable: Bool
+    /// Set by the waker before `ready`, under the queue's lock.
+    var outcome = WaitOutcome.none
     /// A channel's waiter: where the element lies, or shall be put.
     var element: UnsafeMutableRawPointer?
 
-    init(goroutine: GoroutineReference, element: UnsafeMutableRawPointer? = nil) {
+    init(goroutine: GoroutineReference, isClaimable: Bool = false, element: UnsafeMutableRawPointer? = nil) {
         self.goroutine = goroutine
+        self.isClaimable = isClaimable
         unsafe self.element = element
     }
+
+    var succeeded: Bool { outcome == .succeeded }
+}
+
+/// What a waker says to the waiter.
+enum WaitOutcome: UInt8 {
+    /// Nothing: the deadline or a cancellation was faster, or the wake says no more than "look again".
+    case none
+    /// It got what it waited for.
+    case succeeded
+    /// It will not: the object was closed.
+    case closed
 }
 
 /// A queue of waiters. Not safe by itself: its owner's lock protects it.
@@ -62,7 +77,17 @@ package struct WaitQueue: ~Copyable {
         unsafe head = node
     }
 
+    /// Takes out the first waiter that still waits, and claims it: the caller makes it ready.
+    @inline(__always)
     mutating func popFirst() -> UnsafeMutablePointer<WaitNode>? {
+        while let node = unsafe unlinkFirst() {
+            if unsafe !node.pointee.isClaimable || node.pointee.goroutine.record.wait.claim() { return unsafe node }
+        }
+        return nil
+    }
+
+    @inline(__always)
+    private mutating func unlinkFirst() -> UnsafeMutablePointer<WaitNode>? {
         guard let node = unsafe head else { return nil }
         unsafe head = node.pointee.next
         if let next = unsafe head {
@@ -74,7 +99,8 @@ package struct WaitQueue: ~Copyable {
         return unsafe node
     }
 
-    /// Takes a node out wherever it stands; false when it was taken out already, by whoever woke it.
+    /// Takes a node out wherever it stands; false when it was taken out already.
+    @discardableResult
     mutating func remove(_ node: UnsafeMutablePointer<WaitNode>) -> Bool {
         guard unsafe node.pointee.isQueued else { return false }
         let previous = unsafe node.pointee.previous
@@ -87,10 +113,10 @@ package struct WaitQueue: ~Copyable {
 
     /// Empties the queue into a list of goroutines, to be made ready once the owner's lock is released.
     ///
-    /// Each node's `succeeded` is set as given. The nodes must not be touched afterwards.
-    mutating func drain(succeeded: Bool, into list: inout GoroutineList) {
+    /// Each node's outcome is set as given. The nodes must not be touched afterwards.
+    mutating func drain(_ outcome: WaitOutcome, into list: inout GoroutineList) {
         while let node = unsafe popFirst() {
-            unsafe node.pointee.succeeded = succeeded
+            unsafe node.pointee.outcome = outcome
             list.append(unsafe node.pointee.goroutine)
         }
     }
@@ -121,6 +147,14 @@ struct GoroutineList: ~Copyable {
         if let last { last.record.next = otherFirst } else { first = otherFirst }
         last = other.last
         count += other.count
+    }
+
+    borrowing func forEach(_ body: (GoroutineReference) -> Void) {
+        var next = first
+        while let goroutine = next {
+            body(goroutine)
+            next = goroutine.record.next
+        }
     }
 
     mutating func popFirst() -> GoroutineReference? {

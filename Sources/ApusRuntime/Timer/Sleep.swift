@@ -4,41 +4,44 @@ import CApus
 
 /// Pauses the calling goroutine for at least the given time, leaving its thread to others.
 ///
-/// A zero or negative duration yields. On a plain thread it blocks that thread. Nothing but the time wakes it.
+/// A zero or negative duration yields. On a plain thread it blocks that thread. The time wakes it, or a cancellation, after
+/// which it does no more than yield: loops that sleep look at `Goroutine.isCancelled`.
 ///
 /// ```swift
-/// sleep(for: .milliseconds(20))
+/// while !Goroutine.isCancelled {
+///     sleep(for: .seconds(1))
+///     print("tick")
+/// }
 /// ```
 public func sleep(for duration: Duration) {
     guard duration > .zero else { return Goroutine.yield() }
     sleep(untilTime: .after(duration))
 }
 
-/// Pauses the calling goroutine until the given instant. An instant that has passed yields.
+/// Pauses the calling goroutine until the given instant. An instant that has passed yields. See `sleep(for:)`.
 public func sleep(until deadline: ContinuousClock.Instant) {
-    sleep(for: ContinuousClock.now.duration(to: deadline))
+    let deadline = MonotonicTime(deadline)
+    guard deadline > .now else { return Goroutine.yield() }
+    sleep(untilTime: deadline)
 }
 
 private func sleep(untilTime deadline: MonotonicTime) {
     let waiter = GoroutineReference.currentParkable()
-    guard waiter.record.kind == .goroutine else {
-        return apus_thread_sleep(max(0, deadline.nanoseconds - MonotonicTime.now.nanoseconds))
+    while true {
+        if waiter.cancellation != nil {
+            waiter.noteCutShort()
+            return Goroutine.yield()
+        }
+        if unsafe waiter.record.kind == .thread && waiter.record.scope == nil && waiter.record.timer.clock == nil {
+            // Nobody can cut it short, and it needs none of our threads.
+            return apus_thread_sleep(max(0, deadline.nanoseconds - MonotonicTime.now.nanoseconds))
+        }
+        waiter.startDeadline(deadline)
+        unsafe park(waiter, reason: .sleep, commit: commitSleep, context: nil)
+        if waiter.stopDeadline() { return }
     }
-    var deadline = deadline
-    unsafe withUnsafeMutablePointer(to: &deadline) { address in
-        unsafe park(waiter, reason: .sleep, commit: commitSleep, context: UnsafeMutableRawPointer(address))
-    }
-    // The worker that fired the timer may not have let go of it yet.
-    unsafe Scheduler.shared.stopTimer(&waiter.pointer.pointee.timer)
 }
 
-/// Starts the timer once the goroutine has left its stack: it may fire at once.
-private let commitSleep: ParkCommit = { address, context in
-    let goroutine = unsafe GoroutineReference(address)
-    let deadline = unsafe context!.assumingMemoryBound(to: MonotonicTime.self).pointee
-    unsafe Scheduler.shared.startTimer(
-        &goroutine.pointer.pointee.timer, at: deadline,
-        function: { address, _ in ready(unsafe GoroutineReference(address)) },
-        context: address, argument: 0)
-    return true
+private let commitSleep: ParkCommit = { address, _ in
+    unsafe GoroutineReference(address).record.wait.publish(interruptible: true)
 }

@@ -8,6 +8,7 @@
 //   swift_hazards.c                     the thread-local words of the Swift runtime that must travel with a goroutine
 //   sanitizers.h, sanitizers.c          what the thread and the address sanitizer are told
 //   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
+//   stack_walk.c, images.c, quit_signal.c   what a dump of the goroutines needs (apus_debug.h)
 //   syscalls.c                          system calls: each returns >= 0, or -errno
 
 #ifndef APUS_H
@@ -17,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apus_debug.h"
 #include "apus_sanitizers.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
@@ -75,6 +77,9 @@ void apus_context_prepare(struct apus_context *_Nonnull context,
 /// Saves and restores the Swift runtime's thread-local words around it.
 void apus_context_resume(struct apus_thread *_Nonnull thread, struct apus_context *_Nonnull context);
 
+/// The context that `thread` runs at this moment, or NULL. For people to read: it may have changed already.
+struct apus_context *_Nullable apus_thread_context(const struct apus_thread *_Nonnull thread);
+
 /// To be called first on the stack of a new context.
 void apus_context_started(void);
 
@@ -97,6 +102,8 @@ void apus_call_on_stack(void *_Nonnull stack_high, void (*_Nonnull function)(voi
 
 /// The address of the caller's frame: how deep the current stack is.
 void *_Nonnull apus_stack_pointer(void);
+/// The caller's frame pointer: where a backtrace of what it waits for begins.
+uintptr_t apus_frame_pointer(void);
 
 // MARK: Thread-local state
 

@@ -15,6 +15,9 @@ enum apus_sanitizer { apus_sanitizer_none, apus_sanitizer_thread, apus_sanitizer
 /// The sanitizer that this module was built with. SwiftPM builds all modules of a program alike.
 enum apus_sanitizer apus_sanitizer_kind(void);
 
+/// Threads of the sanitizer's own in every process. They never touch what the program knows.
+int apus_sanitizer_thread_count(void);
+
 /// Whether the functions below do anything. Set before `main`.
 extern __attribute__((visibility("hidden"))) bool apus_sanitizer_listens;
 

@@ -28,6 +28,26 @@ void apus_futex_wake(const void *_Nonnull word, int32_t count);
 
 /// Nanoseconds of the monotonic clock.
 int64_t apus_monotonic_nanoseconds(void);
+/// The monotonic clock as it was a short while ago, for the price of a load: see WaitReason.swift. Units of about a
+/// millisecond (2^APUS_COARSE_TIME_SHIFT ns), shifted left by eight bits.
+extern struct apus_coarse_clock {
+    // Alone on its cache line: every park reads it.
+    _Alignas(128) uint64_t word;
+} apus_coarse_clock;
+enum { APUS_COARSE_TIME_SHIFT = 20 };
+static inline uint64_t apus_coarse_time(void) {
+    return __atomic_load_n(&apus_coarse_clock.word, __ATOMIC_RELAXED);
+}
+void apus_coarse_time_set(int64_t monotonic_nanoseconds);
+/// How many manual clocks exist (see ManualClock.swift). While there is none, nearly always, nobody asks for the caller's.
+extern int64_t apus_manual_clock_count;
+static inline bool apus_has_manual_clocks(void) {
+    // Relaxed: who has such a clock got it from somebody who saw the count raised.
+    return __atomic_load_n(&apus_manual_clock_count, __ATOMIC_RELAXED) != 0;
+}
+static inline void apus_count_manual_clock(int64_t change) {
+    __atomic_add_fetch(&apus_manual_clock_count, change, __ATOMIC_RELAXED);
+}
 /// Blocks the calling thread.
 void apus_thread_sleep(int64_t nanoseconds);
 /// Processors this process may use: its affinity mask and the cgroup's CPU quota, rounded up; at least 1.
@@ -37,6 +57,18 @@ long apus_maximum_map_count(void);
 uint64_t apus_random_seed(void);
 /// The kernel's number for the calling thread.
 int64_t apus_thread_identifier(void);
+
+// MARK: The process and its files
+
+int64_t apus_process_identifier(void);
+/// The program's name, without its folder.
+const char *_Nonnull apus_program_name(void);
+/// Calls a function when the process exits by itself: `main` returns, or somebody calls `exit`.
+void apus_at_exit(void (*_Nonnull function)(void));
+/// Makes an empty file, or empties the one that is there; closed on exec. A descriptor, or -errno.
+int apus_file_create(const char *_Nonnull path);
+/// Writes all of it: 0, or -errno.
+int apus_file_write(int descriptor, const void *_Nonnull bytes, size_t count);
 
 // MARK: Memory
 
@@ -77,7 +109,7 @@ int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);
 /// Waits for at most `nanoseconds` (negative: no limit) and calls `handle(event, argument)` for each event. The number of
-/// events, or -errno.
+/// events that it called it for, or -errno.
 int apus_poller_wait(int poller, int waker, int64_t nanoseconds,
                      void (*_Nonnull handle)(struct apus_poll_event event, void *_Nonnull argument),
                      void *_Nonnull argument);

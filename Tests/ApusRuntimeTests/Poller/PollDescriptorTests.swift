@@ -235,6 +235,11 @@ struct PollDescriptorTests {
         }
     }
 
+    @Test("A record serves more descriptors than it has generations")
+    func generations() throws {
+        try expectScenario("poller-generations", workers: 2)
+    }
+
     @Test("Sockets under load", arguments: workerCounts, ["", "queue=2,migrate=1"])
     func storm(workers: Int, debug: String) throws {
         try expectScenario("poller-echo", workers: workers, debug: debug)

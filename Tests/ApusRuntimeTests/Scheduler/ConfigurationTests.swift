@@ -11,7 +11,9 @@ struct ConfigurationTests {
         arguments: [
             ["APUS_WORKERS": "1"], ["APUS_WORKERS": "64"],
             ["APUS_DEBUG": ""], ["APUS_DEBUG": "queue=2"], ["APUS_DEBUG": "queue=4096"],
-            ["APUS_DEBUG": "guard=install"], ["APUS_DEBUG": "guard=protect,guardmappings=0"],
+            ["APUS_DEBUG": "guard=install"], ["APUS_DEBUG": "sample=1"], ["APUS_DEBUG": "sample=1000000"],
+            ["APUS_DEBUG": "schedtrace=1"], ["APUS_DEBUG": "schedtrace=86400000"],
+            ["APUS_DEBUG": "guard=protect,guardmappings=0"],
             ["APUS_DEBUG": "migrate=1,queue=8", "APUS_WORKERS": "3"],
         ])
     func accepted(environment: [String: String]) throws {
@@ -28,6 +30,7 @@ struct ConfigurationTests {
         "Wrong settings",
         arguments: [
             "queue=3", "queue=1", "queue=8192", "queue=", "queue", "guard=magic", "guardmappings=-1", "migrate=0",
+            "sample=0", "sample=1000001", "schedtrace=0", "schedtrace=86400001", "schedtrace=", "schedtrace=1s",
             "speed=11", "queue=4,speed=11", "=4",
         ])
     func wrongDebug(value: String) throws {

@@ -27,5 +27,6 @@ struct MonitorTests {
     func comeAndGo(workers: Int) throws {
         try expectScenario("hogs-come-and-go", workers: workers)
         try expectScenario("hogs-come-and-go", workers: workers, debug: "queue=2")
+        try expectScenario("hogs-block", workers: workers)
     }
 }

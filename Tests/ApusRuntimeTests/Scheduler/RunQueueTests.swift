@@ -41,7 +41,12 @@ struct RunQueueTests {
         }
 
         func steal(into thief: borrowing RunQueue, _ policy: RunQueue.RunNextPolicy) -> Int? {
-            goroutines.number(RunQueue.steal(from: queue, into: thief, runNextPolicy: policy))
+            var count: UInt32 = 0
+            let before = thief.count
+            let stolen = goroutines.number(
+                RunQueue.steal(from: queue, into: thief, runNextPolicy: policy, count: &count))
+            #expect(Int(count) == thief.count - before + (stolen == nil ? 0 : 1))
+            return stolen
         }
     }
 

@@ -43,12 +43,17 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
     var count: Int?
     var workers: Int?
     var debug: String?
+    /// Where the trace goes (`APUS_TRACE`).
+    var trace: String?
 
-    init(_ scenario: String, count: Int? = nil, workers: Int? = nil, debug: String? = nil) {
+    init(
+        _ scenario: String, count: Int? = nil, workers: Int? = nil, debug: String? = nil, trace: String? = nil
+    ) {
         self.scenario = scenario
         self.count = count
         self.workers = workers
         self.debug = debug
+        self.trace = trace
     }
 
     /// With the values of the environment as they are, wrong ones too.
@@ -69,6 +74,7 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
         var settings = environment
         if let workers { settings["APUS_WORKERS"] = String(workers) }
         if let debug { settings["APUS_DEBUG"] = debug }
+        if let trace { settings["APUS_TRACE"] = trace }
         return settings
     }
 
@@ -84,6 +90,7 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
         var inherited = ProcessInfo.processInfo.environment
         inherited["APUS_WORKERS"] = nil
         inherited["APUS_DEBUG"] = nil
+        inherited["APUS_TRACE"] = nil
         // Swift's own backtracer would take a second for each crash that is meant.
         inherited["SWIFT_BACKTRACE"] = "enable=no"
         process.environment = inherited.merging(settings) { $1 }

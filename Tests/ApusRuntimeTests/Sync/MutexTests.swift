@@ -15,6 +15,16 @@ struct MutexTests {
         try expectScenario("mutex-starvation", workers: workers, debug: debug)
     }
 
+    @Test("Somebody who holds it nearly always leaves turns for others", arguments: workerCounts, ["", "migrate=1"])
+    func fairness(workers: Int, debug: String) throws {
+        try expectScenario("mutex-fairness", workers: workers, debug: debug)
+    }
+
+    @Test("A free mutex is available beside those who wait for it")
+    func attemptsBesideWaiters() throws {
+        try expectScenario("mutex-try-beside-waiters", workers: 1)
+    }
+
     @Test("Attempts", arguments: workerCounts)
     func attempts(workers: Int) throws {
         try expectScenario("mutex-try", workers: workers, debug: "migrate=2")

@@ -11,6 +11,11 @@ struct ParkedWaitersTests {
         try expectScenario("parked-waiters", workers: workers, debug: debug)
     }
 
+    @Test("Deadlines that come together with the wake", arguments: workerCounts, ["", "queue=2,migrate=1"])
+    func deadlines(workers: Int, debug: String) throws {
+        try expectScenario("parked-waiters-deadlines", workers: workers, debug: debug)
+    }
+
     @Test("Nobody waits when the condition holds, and waking nobody is nothing")
     func conditionHolds() {
         let waiters = ParkedWaiters()

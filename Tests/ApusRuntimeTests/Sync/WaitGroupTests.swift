@@ -10,6 +10,11 @@ struct WaitGroupTests {
         try expectScenario("wait-group-storm", workers: workers, debug: debug)
     }
 
+    @Test("Used round after round", arguments: workerCounts, ["", "queue=2,migrate=1"])
+    func rounds(workers: Int, debug: String) throws {
+        try expectScenario("wait-group-rounds", workers: workers, debug: debug)
+    }
+
     @Test("A group that counts nothing is done")
     func empty() {
         let group = WaitGroup()

@@ -113,7 +113,7 @@ struct WaitQueueTests {
         var queue = WaitQueue()
         for number in [1, 0, 2] { nodes.append(number, to: &queue) }
         var list = GoroutineList()
-        queue.drain(succeeded: succeeded, into: &list)
+        queue.drain(succeeded ? .succeeded : .closed, into: &list)
         #expect(queue.isEmpty == true)
         #expect(list.count == 3)
         #expect(nodes.goroutines.numbers(list) == [1, 0, 2])

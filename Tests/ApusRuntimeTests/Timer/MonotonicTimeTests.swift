@@ -50,6 +50,16 @@ struct MonotonicTimeTests {
         #expect(MonotonicTime.now < .distantFuture)
     }
 
+    @Test("The instant of a time, in exact steps")
+    func instant() {
+        let now = MonotonicTime.ofSystem
+        let before = now.instant
+        #expect(abs((ContinuousClock.now - before) / .seconds(1)) < 60)
+        for step: Int64 in [1, 1000, 1_000_000_000, -5] {
+            #expect(MonotonicTime(nanoseconds: now.nanoseconds + step).instant == before + .nanoseconds(step))
+        }
+    }
+
     @Test("A continuous clock's instant")
     func instants() {
         let later = MonotonicTime(ContinuousClock.now + .seconds(100))

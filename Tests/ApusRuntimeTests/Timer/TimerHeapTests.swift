@@ -1,99 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
 import Testing
 
 @testable import ApusRuntime
 
 @Suite("TimerHeap")
 struct TimerHeapTests {
-    /// Timers that are known by numbers.
-    @safe
-    private final class Timers {
-        private let memory: UnsafeMutablePointer<TimerNode>
-        private let count: Int
-
-        init(_ count: Int) {
-            self.count = count
-            unsafe memory = .allocate(capacity: count)
-            for number in 0..<count { unsafe (memory + number).initialize(to: TimerNode()) }
-        }
-
-        deinit {
-            unsafe memory.deinitialize(count: count)
-            unsafe memory.deallocate()
-        }
-
-        func insert(_ number: Int, at when: Int64, into heap: inout TimerHeap) -> Bool {
-            unsafe heap.insert(memory + number, at: when)
-        }
-
-        func remove(_ number: Int, from heap: inout TimerHeap) -> Bool { unsafe heap.remove(memory + number) }
-
-        func popExpired(_ heap: inout TimerHeap, now: Int64) -> Int? {
-            guard let node = unsafe heap.popExpired(now: now) else { return nil }
-            return unsafe node - memory
-        }
+    private func insert(_ number: Int, at when: Int64, of timers: Timers, into heap: inout TimerHeap) {
+        unsafe timers[number].pointee.when = when
+        unsafe heap.insert(timers[number])
     }
 
-    private func earliest(_ heap: borrowing TimerHeap) -> Int64 { heap.earliest.load(ordering: .relaxed) }
-
-    @Test("An empty heap is never due")
-    func empty() {
-        let timers = Timers(1)
-        var heap = TimerHeap()
-        #expect(earliest(heap) == .max)
-        #expect(timers.popExpired(&heap, now: .max) == nil)
+    private func removeFirst(of timers: Timers, from heap: inout TimerHeap) -> Int {
+        unsafe timers.number(heap.removeFirst())
     }
 
-    @Test("Timers come out when they are due, earliest first")
+    @Test("Timers come out earliest first")
     func order() {
         let timers = Timers(3)
         var heap = TimerHeap()
-        #expect(timers.insert(0, at: 30, into: &heap))
-        #expect(timers.insert(1, at: 10, into: &heap))
-        #expect(!timers.insert(2, at: 20, into: &heap))
-        #expect(earliest(heap) == 10)
-        #expect(timers.popExpired(&heap, now: 9) == nil)
-        #expect(timers.popExpired(&heap, now: 10) == 1)
-        #expect(timers.popExpired(&heap, now: 10) == nil)
-        #expect(earliest(heap) == 20)
-        #expect(timers.popExpired(&heap, now: 100) == 2)
-        #expect(timers.popExpired(&heap, now: 100) == 0)
-        #expect(timers.popExpired(&heap, now: 100) == nil)
-        #expect(earliest(heap) == .max)
+        #expect(heap.earliest == .max && heap.count == 0)
+        insert(0, at: 30, of: timers, into: &heap)
+        insert(1, at: 10, of: timers, into: &heap)
+        insert(2, at: 20, of: timers, into: &heap)
+        #expect(heap.earliest == 10 && heap.count == 3)
+        #expect((0..<3).map { _ in removeFirst(of: timers, from: &heap) } == [1, 2, 0])
+        #expect(heap.earliest == .max && heap.count == 0)
     }
 
-    @Test("A timer is taken out once; one that fired or never was in is not", arguments: 0..<5)
+    @Test("A timer is taken out from anywhere", arguments: 0..<50)
     func remove(number: Int) {
-        let timers = Timers(6)
+        let timers = Timers(50)
         var heap = TimerHeap()
-        #expect(!timers.remove(5, from: &heap))
-        for other in 0..<5 { _ = timers.insert(other, at: Int64(other), into: &heap) }
-        #expect(timers.remove(number, from: &heap))
-        #expect(!timers.remove(number, from: &heap))
-        #expect(earliest(heap) == (number == 0 ? 1 : 0))
-        var fired: [Int] = []
-        while let next = timers.popExpired(&heap, now: 100) { fired.append(next) }
-        #expect(fired == (0..<5).filter { $0 != number })
-        #expect(!timers.remove(fired[0], from: &heap))
-        // And may be started again.
-        #expect(timers.insert(number, at: 7, into: &heap))
-        #expect(timers.popExpired(&heap, now: 7) == number)
+        for other in 0..<50 { insert(other, at: Int64(other * 37 % 50), of: timers, into: &heap) }
+        unsafe heap.remove(timers[number])
+        var left: [Int] = []
+        while heap.count > 0 { left.append(removeFirst(of: timers, from: &heap) * 37 % 50) }
+        #expect(left == (0..<50).filter { $0 != number * 37 % 50 })
     }
 
-    @Test("Only a timer that is due before all others is reported as the earliest")
-    func reportsEarliest() {
-        let timers = Timers(4)
-        var heap = TimerHeap()
-        #expect(timers.insert(0, at: 10, into: &heap))
-        // Nobody needs to be woken for the same time.
-        #expect(!timers.insert(1, at: 10, into: &heap))
-        #expect(!timers.insert(2, at: 11, into: &heap))
-        #expect(timers.insert(3, at: 9, into: &heap))
-    }
-
-    /// Against a sorted array; more timers than the heap has room for at first.
+    /// Against a dictionary; more timers than the heap has room for at first.
     @Test("Any sequence of steps", arguments: 0..<30)
     func model(seed: Int) {
         var random = SeededRandom(seed: UInt64(seed))
@@ -102,34 +48,19 @@ struct TimerHeapTests {
         var due: [Int: Int64] = [:]
         for _ in 0..<3000 {
             let number = Int(random.next() % 300)
-            switch random.next() % 5 {
-            case 0, 1, 2:
-                guard due[number] == nil else { continue }
-                let when = Int64(random.next() % 1000)
-                let isFirst = timers.insert(number, at: when, into: &heap)
-                #expect(isFirst == (when < due.values.min() ?? .max), "seed \(seed)")
-                due[number] = when
-            case 3:
-                #expect(timers.remove(number, from: &heap) == (due[number] != nil), "seed \(seed)")
+            if due[number] != nil {
+                unsafe heap.remove(timers[number])
                 due[number] = nil
-            default:
-                let now = Int64(random.next() % 1000)
-                let first = due.values.min()
-                let popped = timers.popExpired(&heap, now: now)
-                if let first, first <= now {
-                    #expect(popped != nil && due[popped!] == first, "seed \(seed)")
-                    if let popped { due[popped] = nil }
-                } else {
-                    #expect(popped == nil, "seed \(seed)")
-                }
+            } else if random.next() % 4 > 0 {
+                due[number] = Int64(random.next() % 1000)
+                insert(number, at: due[number]!, of: timers, into: &heap)
+            } else if heap.count > 0 {
+                let first = removeFirst(of: timers, from: &heap)
+                #expect(due[first] == due.values.min(), "seed \(seed)")
+                due[first] = nil
             }
-            #expect(earliest(heap) == due.values.min() ?? .max, "seed \(seed)")
+            #expect(heap.earliest == due.values.min() ?? .max, "seed \(seed)")
+            #expect(heap.count == due.count)
         }
-        var last = Int64.min
-        while let number = timers.popExpired(&heap, now: .max) {
-            #expect(due[number]! >= last, "seed \(seed)")
-            last = due.removeValue(forKey: number)!
-        }
-        #expect(due.isEmpty)
     }
 }

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kinds of cases that a `select` may have, and how lists of them are made of pairs. Indices count from the beginning of
+// the list that is asked; where the whole select's index is meant, it is called `position`.
+
+/// A case of a `select`, or a list of them. Made by `onReceive`, `onSend`, `after` and `otherwise`; not meant to be
+/// implemented by others.
+public protocol SelectCases<Output> {
+    /// What the handlers return.
+    associatedtype Output
+    /// What the handlers throw.
+    associatedtype Failure: Error
+
+    var _count: Int { get }
+    var _channelCount: Int { get }
+    var _otherwiseIndex: Int? { get }
+    /// Room for the elements of all cases.
+    var _storageBytes: Int { get }
+    /// Locks the case's channel and decides; nil, and unlocked again, if it is not ready.
+    func _attempt(_ index: Int) -> SelectOutcome?
+    func _prepare(_ entries: inout SelectEntries)
+    /// Destroys the elements that lie in the storage, except that of the chosen case. The list begins at `position`.
+    func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?)
+    /// Does what is left to do for the chosen case, and runs its handler.
+    func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output
+}
+
+// MARK: Receiving and sending
+
+extension Channel where Element: ~Copyable {
+    /// A case of a `select` that receives: the handler gets the oldest unreceived element, or nil when the channel is closed
+    /// and drained.
+    @inlinable
+    public func onReceive<Output, Failure: Error>(
+        _ handler: @escaping (consuming Element?) throws(Failure) -> Output
+    ) -> SelectReceive<Element, Output, Failure> {
+        SelectReceive(channel: self, handler: handler)
+    }
+}
+
+extension Channel {
+    /// A case of a `select` that sends the value. Never ready when the channel is closed.
+    @inlinable
+    public func onSend<Output, Failure: Error>(
+        _ value: sending Element, _ handler: @escaping () throws(Failure) -> Output
+    ) -> SelectSend<Element, Output, Failure> {
+        SelectSend(channel: self, value: value, reportsClosed: false) { _ throws(Failure) in try handler() }
+    }
+
+    /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
+    /// was sent.
+    @inlinable
+    public func onSend<Output, Failure: Error>(
+        _ value: sending Element, _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
+    ) -> SelectSend<Element, Output, Failure> {
+        SelectSend(channel: self, value: value, reportsClosed: true, handler: handler)
+    }
+}
+
+/// What `onReceive` makes.
+public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectCases {
+    @usableFromInline
+    let channel: Channel<Element>
+    @usableFromInline
+    let handler: (consuming Element?) throws(Failure) -> Output
+
+    @inlinable
+    init(channel: Channel<Element>, handler: @escaping (consuming Element?) throws(Failure) -> Output) {
+        self.channel = channel
+        self.handler = handler
+    }
+
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 1 }
+    @inlinable public var _otherwiseIndex: Int? { nil }
+    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
+
+    @inlinable
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        let step = channel.reference.beginReceive()
+        if case .wait = step {
+            channel.reference.cancelStep()
+            return nil
+        }
+        return SelectOutcome(.receive(step))
+    }
+
+    @inlinable
+    public func _prepare(_ entries: inout SelectEntries) {
+        entries.addReceive(
+            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
+    }
+
+    @inlinable
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        try handler(takeElement(choice, entries))
+    }
+
+    @inlinable
+    @inline(__always)
+    func takeElement(_ choice: SelectChoice, _ entries: SelectEntries) -> sending Element? {
+        nonisolated(unsafe) let element: Element?
+        switch choice.outcome {
+        case .receive(let step):
+            unsafe element = channel.finish(step)
+        case .received:
+            unsafe element = entries.place(choice.index).assumingMemoryBound(to: Element.self).move()
+        default:
+            unsafe element = nil
+        }
+        return unsafe element
+    }
+}
+
+/// What `onSend` makes.
+public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
+    @usableFromInline
+    let channel: Channel<Element>
+    @usableFromInline
+    let value: Element
+    @usableFromInline
+    let reportsClosed: Bool
+    @usableFromInline
+    let handler: (Bool) throws(Failure) -> Output
+
+    @inlinable
+    init(
+        channel: Channel<Element>, value: Element, reportsClosed: Bool,
+        handler: @escaping (Bool) throws(Failure) -> Output
+    ) {
+        self.channel = channel
+        self.value = value
+        self.reportsClosed = reportsClosed
+        self.handler = handler
+    }
+
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 1 }
+    @inlinable public var _otherwiseIndex: Int? { nil }
+    @inlinable public var _storageBytes: Int { MemoryLayout<Element>.stride + MemoryLayout<Element>.alignment }
+
+    @inlinable
+    @inline(__always)
+    public func _attempt(_ index: Int) -> SelectOutcome? {
+        let step = channel.reference.beginSend()
+        switch step {
+        case .ring, .receiver:
+            return SelectOutcome(.send(step))
+        case .closed:
+            return reportsClosed ? SelectOutcome(.notSent) : nil
+        case .wait:
+            channel.reference.cancelStep()
+            return nil
+        }
+    }
+
+    @inlinable
+    public func _prepare(_ entries: inout SelectEntries) {
+        let place = unsafe entries.addSend(
+            channel.reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
+            reportsClosed: reportsClosed)
+        unsafe place.initializeMemory(as: Element.self, to: value)
+    }
+
+    @inlinable
+    public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
+        if chosen != position { destroyValue(entries, position) }
+    }
+
+    @inlinable
+    func destroyValue(_ entries: SelectEntries, _ position: Int) {
+        unsafe entries.place(position).assumingMemoryBound(to: Element.self).deinitialize(count: 1)
+    }
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        try handler(giveElement(choice, entries))
+    }
+
+    @inlinable
+    @inline(__always)
+    func giveElement(_ choice: SelectChoice, _ entries: SelectEntries) -> Bool {
+        switch choice.outcome {
+        case .send(.ring(let place)):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            channel.reference.finishRing()
+            return true
+        case .send(.receiver(let place, let node)):
+            unsafe place.initializeMemory(as: Element.self, to: value)
+            unsafe channel.reference.finishHandOver(node)
+            return true
+        case .sendPrepared(let step):
+            let source = unsafe entries.place(choice.index).assumingMemoryBound(to: Element.self)
+            return unsafe channel.finish(step, from: source)
+        case .notSentPrepared:
+            destroyValue(entries, choice.index)
+            return false
+        case .notSent:
+            return false
+        default:
+            return true
+        }
+    }
+}
+
+// MARK: Timeouts and otherwise
+
+/// A case of a `select` that is chosen when none of the others was ready in time.
+///
+/// - Parameter timeout: Counts from the beginning of the `select`; zero or less: what is ready at once goes before.
+@inlinable
+public func after<Output, Failure: Error>(
+    _ timeout: Duration, _ handler: @escaping () throws(Failure) -> Output
+) -> SelectTimeout<Output, Failure> {
+    SelectTimeout(timeout: timeout, handler: handler)
+}
+
+/// A case of a `select` that is chosen when none of the others is ready at once.
+@inlinable
+public func otherwise<Output, Failure: Error>(
+    _ handler: @escaping () throws(Failure) -> Output
+) -> SelectOtherwise<Output, Failure> {
+    SelectOtherwise(handler: handler)
+}
+
+/// What `after` makes.
+public struct SelectTimeout<Output, Failure: Error>: SelectCases {
+    @usableFromInline
+    let timeout: Duration
+    @usableFromInline
+    let handler: () throws(Failure) -> Output
+
+    @inlinable
+    init(timeout: Duration, handler: @escaping () throws(Failure) -> Output) {
+        self.timeout = timeout
+        self.handler = handler
+    }
+
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 0 }
+    @inlinable public var _otherwiseIndex: Int? { nil }
+    @inlinable public var _storageBytes: Int { 0 }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addTimeout(timeout) }
+    @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        try handler()
+    }
+}
+
+/// What `otherwise` makes.
+public struct SelectOtherwise<Output, Failure: Error>: SelectCases {
+    @usableFromInline
+    let handler: () throws(Failure) -> Output
+
+    @inlinable
+    init(handler: @escaping () throws(Failure) -> Output) {
+        self.handler = handler
+    }
+
+    @inlinable public var _count: Int { 1 }
+    @inlinable public var _channelCount: Int { 0 }
+    @inlinable public var _otherwiseIndex: Int? { 0 }
+    @inlinable public var _storageBytes: Int { 0 }
+    @inlinable public func _attempt(_ index: Int) -> SelectOutcome? { nil }
+    @inlinable public func _prepare(_ entries: inout SelectEntries) { entries.addOtherwise() }
+    @inlinable public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {}
+
+    @inlinable
+    @inline(__always)
+    public func _finish(_ choice: SelectChoice, _ index: Int, _ entries: SelectEntries) throws(Failure) -> Output {
+        try handler()
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Timers that run a function, in one block of memory. While one runs it keeps itself alive: the queue that holds its node
+// owns a reference. Who takes the node out takes that reference over: who stops it, or the goroutine that runs the
+// function.
+//
+// What fires it has no reference of its own. Its last one might go there, and `deinit` waits until the timer has fired.
+
+import CApus
+
+/// What a `Timer` with a function refers to. (A managed buffer, because the timer's node needs an address of its own.)
+///
+/// Any thread may call its methods: the node is started and stopped under `lock`, all else is constant.
+final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
+    @safe
+    struct State: ~Copyable {
+        var node: TimerNode
+        let lock = ThreadLock()
+        let timer: Unmanaged<FunctionTimer>
+        let clock: ManualClock?
+        let body: @Sendable () -> Void
+    }
+
+    private var state: UnsafeMutablePointer<State> { unsafe withUnsafeMutablePointerToElements { unsafe $0 } }
+
+    static func start(after duration: Duration, _ body: @escaping @Sendable () -> Void) -> FunctionTimer {
+        let timer = unsafe unsafeDowncast(create(minimumCapacity: 1) { _ in }, to: FunctionTimer.self)
+        let clock = ManualClock.current
+        let node = unsafe TimerNode(clock: clock.map { unsafe Unmanaged.passUnretained($0) })
+        unsafe timer.state.initialize(
+            to: State(node: node, timer: Unmanaged.passUnretained(timer), clock: clock, body: body))
+        timer.start(after: duration)
+        return timer
+    }
+
+    deinit {
+        // It is in no queue any more, but who has fired it may not have let go of the node yet.
+        unsafe Scheduler.shared.stopTimer(&state.pointee.node)
+        unsafe state.deinitialize(count: 1)
+    }
+
+    func stop() -> Bool {
+        let wasWaiting = unsafe state.pointee.lock.withLock { unsafe Scheduler.shared.stopTimer(&state.pointee.node) }
+        if wasWaiting { unsafe Unmanaged.passUnretained(self).release() }
+        return wasWaiting
+    }
+
+    func reset(after duration: Duration) -> Bool {
+        let wasWaiting = unsafe state.pointee.lock.withLock {
+            let wasWaiting = unsafe Scheduler.shared.stopTimer(&state.pointee.node)
+            start(after: duration)
+            return wasWaiting
+        }
+        // `start` has taken a reference of its own.
+        if wasWaiting { unsafe Unmanaged.passUnretained(self).release() }
+        return wasWaiting
+    }
+
+    /// Starts it, when it is stopped, with a reference for the queue.
+    private func start(after duration: Duration) {
+        let now = unsafe state.pointee.clock?.monotonicNow ?? .ofSystem
+        _ = unsafe Unmanaged.passRetained(self)
+        unsafe Self.start(state, at: now + duration)
+    }
+
+    private static func start(_ state: UnsafeMutablePointer<State>, at when: MonotonicTime) {
+        unsafe Scheduler.shared.startTimer(
+            &state.pointee.node, at: when,
+            function: { address, _ in unsafe FunctionTimer.fire(address.assumingMemoryBound(to: State.self)) },
+            context: UnsafeMutableRawPointer(state), argument: 0)
+    }
+
+    /// Starts the goroutine, which takes over the queue's reference and keeps it until the function has returned.
+    private static func fire(_ state: UnsafeMutablePointer<State>) {
+        nonisolated(unsafe) let timer = unsafe state.pointee.timer
+        func start() {
+            _ = spawn(
+                birthplace: Birthplace(fileID: #fileID, line: #line), name: nil, stackSize: nil, scope: nil
+            ) {
+                let timer = unsafe timer.takeRetainedValue()
+                // Who started the timer did so before: `startTimer` has released it.
+                unsafe withUnsafePointer(to: timer.state.pointee.node) { unsafe Sanitizer.acquire($0) }
+                unsafe timer.state.pointee.body()
+            }
+        }
+        if let clock = unsafe state.pointee.clock { clock.run(start) } else { start() }
+    }
+}

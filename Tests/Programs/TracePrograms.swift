@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Programs whose trace is looked at: see TraceTests.swift.
+
+import Apus
+import CApus
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+let traceScenarios = [
+    Scenario("trace-everything", count: 20, run: traceEverything),
+    Scenario("trace-exit", run: { run in go { exitProcess(Int32(run.count) + 6) }.join() }),
+    Scenario("trace-killed", count: 9, run: traceKilled),
+    Scenario("trace-much", count: 20_000, run: traceMuch),
+]
+
+/// One of each that a trace shows: started by a goroutine and by a thread; every reason to wait; blocking calls; timers;
+/// the poller; plain threads that wake. All ends before `main` does, but for one that runs and one that waits.
+private func traceEverything(_ run: Run) {
+    let mutex = Box(Mutex(0))
+    @Sendable func contend() {
+        let group = WaitGroup()
+        for _ in 0..<4 {
+            group.go { mutex.value.withLock { _ in _ = sleep(for: .microseconds(10)) } }
+        }
+        group.wait()
+    }
+    let gate = Channel<Void>()
+    go { _ = gate.receive() }
+    go { while true { apus_spin_hint() } }
+    go {
+        for _ in 0..<run.count {
+            let channel = Channel<Int>(capacity: 0)
+            let sender = go { try? channel.send(1) }
+            Goroutine.yield()
+            _ = channel.receive()
+            sender.join()
+            sleep(for: .microseconds(100))
+            contend()
+            blocking { apus_thread_sleep(10_000) }
+            go { _ = blocking { try? channel.send(2) } }
+            _ = channel.receive()
+        }
+        exchangeOverSockets(run, rounds: run.count)
+    }.join()
+    let channel = Channel<Int>(capacity: 0)
+    let receiver = go { for _ in channel {} }
+    for number in 0..<run.count { try? channel.send(number) }
+    channel.close()
+    receiver.join()
+    waitUntil { Runtime.metrics.goroutines.alive == 2 }
+}
+
+/// Ends by a signal while a goroutine hogs a worker, once what came before and the hog's beginning are in the file.
+private func traceKilled(_ run: Run) {
+    runGoroutines(100) { _ in sleep(for: .microseconds(100)) }
+    go { while true { apus_spin_hint() } }
+    let path = unsafe String(cString: apus_environment("APUS_TRACE")!)
+    waitUntil { readFile(path).contains("\"ph\":\"B\"") }
+    kill(getpid(), Int32(run.count))
+    while true { apus_thread_sleep(1_000_000_000) }
+}
+
+/// More than fits into buffers, from all workers at once.
+private func traceMuch(_ run: Run) {
+    runGoroutines(4) { _ in
+        for _ in 0..<run.count / 4 { Goroutine.yield() }
+    }
+}
