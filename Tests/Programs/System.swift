@@ -152,6 +152,9 @@ enum Rounding {
     }
 }
 
+func errorNumber() -> Int32 { errno }
+func setErrorNumber(_ number: Int32) { errno = number }
+
 func directoryEntries(_ path: String) -> [String] {
     guard let directory = unsafe opendir(path) else { return [] }
     defer { unsafe closedir(directory) }

@@ -57,6 +57,8 @@ struct Configuration {
             guardMappingLimit = limit
         case ("migrate", let interval?) where interval > 0:
             migrationInterval = UInt32(clamping: interval)
+        // For the sanitizers' part of CApus, which reads it before `main`.
+        case ("races", _) where value == "threads": break
         case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
             scheduleTraceMilliseconds = milliseconds
         case ("tracelimit", let mebibytes?) where (1...1 << 20).contains(mebibytes):
@@ -76,7 +78,7 @@ struct Configuration {
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), guard=install|protect, "
                     + "guardmappings=N, migrate=N, rounds=N, sample=1…1000000, schedtrace=MILLISECONDS, tracelimit=MiB, "
-                    + "deadlock=off and sigquit=off")
+                    + "deadlock=off, sigquit=off and races=threads")
         }
     }
 
