@@ -82,7 +82,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ExamplesTests",
-            dependencies: ["Apus", "echo", "c10k"],
+            dependencies: ["Apus", "CApus", "echo", "c10k"],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "ApusTests", dependencies: ["Apus"], swiftSettings: swiftSettings),
