@@ -87,8 +87,10 @@ struct TimerNode: ~Copyable {
     /// The owner may be waiting to stop it: it finds the timer waiting then, and takes it out.
     private static func startAgain(_ node: UnsafeMutablePointer<TimerNode>, now: Int64) {
         let due = unsafe next(after: node.pointee.when, period: node.pointee.period, now: now)
+        // Before it is inserted: from then on the owner may stop it and free the memory.
+        let goesBySystem = unsafe node.pointee.clock == nil
         let newEarliest = unsafe node.pointee.queue!.insert(node, at: due)
-        if let newEarliest, unsafe node.pointee.clock == nil { Scheduler.shared.timerBecameEarliest(newEarliest) }
+        if let newEarliest, goesBySystem { Scheduler.shared.timerBecameEarliest(newEarliest) }
     }
 
     /// When a timer fires next that was due at `when`. What was missed is left out: a late timer does not catch up.

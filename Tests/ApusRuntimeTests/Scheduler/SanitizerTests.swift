@@ -89,7 +89,7 @@ struct AddressSanitizerTests {
     func leak(workers: Int) throws {
         let result = try ChildProgram("leak", workers: workers).run()
         #expect(result.errors.contains("ERROR: LeakSanitizer: detected memory leaks"), "\(result.testDescription)")
-        #expect(result.errors.contains("4321 byte(s) leaked in 1 allocations"), "\(result.testDescription)")
+        #expect(result.errors.contains("4321 byte(s) in 1 object(s)"), "\(result.testDescription)")
     }
 
     @Test("What a waiting goroutine has is not lost", arguments: workerCounts)
