@@ -86,7 +86,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ExamplesTests",
-            dependencies: apus + ["echo", "c10k"],
+            dependencies: apus + ["CApus", "echo", "c10k"],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "ApusTests", dependencies: apus, swiftSettings: swiftSettings),

@@ -137,6 +137,9 @@ func spawn(
 private func spawn(
     birthplace: Birthplace, name: String?, scope: CancellationScope?, _ body: sending @escaping () -> Void
 ) -> Goroutine {
+    // But for the start itself: see `sanitizer_prepare`.
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     let thread = ThreadReference.currentOrAttached()
     let goroutine = StackPool.take(thread: thread)
     goroutine.inheritClock()

@@ -42,6 +42,7 @@ void apus_context_prepare(struct apus_context *context, void (*entry)(void *), v
     context->exclusivity[0] = 0;
     context->exclusivity[1] = 0;
     context->task_local_head = 0;
+    sanitizer_prepare(context);
 }
 
 NOT_INSTRUMENTED void apus_context_resume(struct apus_thread *thread, struct apus_context *context) {
@@ -77,17 +78,27 @@ NOT_INSTRUMENTED void apus_context_started(void) {
     sanitizer_arrived(apus_current_thread());
 }
 
-NOT_INSTRUMENTED void apus_context_suspend(struct apus_thread *thread, bool ends) {
+NOT_INSTRUMENTED void apus_context_suspend(struct apus_thread *thread, apus_commit *commit, void *argument, bool ends) {
+    struct apus_context *context = thread->current;
+    thread->commit = commit;
+    thread->commit_argument = argument;
     sanitizer_suspend(thread, ends);
-    apus_switch(&thread->current->stack_pointer, thread->own_stack_pointer);
-#if defined(APUS_ADDRESS_SANITIZER)
+    apus_switch(&context->stack_pointer, thread->own_stack_pointer);
+#if defined(APUS_ADDRESS_SANITIZER) || defined(APUS_THREAD_SANITIZER)
     // Asked again: it may be another thread.
     sanitizer_arrived(apus_current_thread());
 #endif
 }
 
-void apus_context_ended(struct apus_context *context) {
+void apus_context_ended(struct apus_context *context, void *memory_high) {
     sanitizer_ended(context);
+#if defined(APUS_ADDRESS_SANITIZER) || defined(APUS_THREAD_SANITIZER)
+    if (apus_is_sanitized()) {
+        apus_sanitizer_forget(context->stack_low, memory_high);
+    }
+#else
+    (void)memory_high;
+#endif
 }
 
 // MARK: Calling on another stack

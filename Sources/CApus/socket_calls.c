@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "apus_syscalls.h"
+#include "sanitizers.h"
 
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -206,10 +207,15 @@ int apus_socket_accept(int descriptor, struct apus_socket_address *peer) {
 }
 
 // The four calls of the hot path. On Linux they go through syscall(2): the C library's own wrappers are cancellation
-// points, which in a process with threads costs two atomic operations a call before the kernel is entered.
+// points, which in a process with threads costs two atomic operations a call before the kernel is entered. With a
+// sanitizer they go through the wrappers all the same: from those it learns what is read and written, and that what was
+// done before something is sent happens before what is done after it is received.
+#if defined(__linux__) && !defined(APUS_THREAD_SANITIZER) && !defined(APUS_ADDRESS_SANITIZER)
+#define CALLS_DIRECTLY 1
+#endif
 
 int64_t apus_socket_receive(int descriptor, void *buffer, size_t count) {
-#if defined(__linux__) && defined(SYS_recvfrom)
+#if defined(CALLS_DIRECTLY) && defined(SYS_recvfrom)
     return UNINTERRUPTED(syscall(SYS_recvfrom, descriptor, buffer, count, 0, NULL, NULL));
 #else
     return UNINTERRUPTED(recv(descriptor, buffer, count, 0));
@@ -218,7 +224,7 @@ int64_t apus_socket_receive(int descriptor, void *buffer, size_t count) {
 
 int apus_socket_peek(int descriptor) {
     char byte;
-#if defined(__linux__) && defined(SYS_recvfrom)
+#if defined(CALLS_DIRECTLY) && defined(SYS_recvfrom)
     return (int)UNINTERRUPTED(syscall(SYS_recvfrom, descriptor, &byte, sizeof byte, MSG_PEEK, NULL, NULL));
 #else
     return (int)UNINTERRUPTED(recv(descriptor, &byte, sizeof byte, MSG_PEEK));
@@ -226,7 +232,7 @@ int apus_socket_peek(int descriptor) {
 }
 
 int64_t apus_socket_send(int descriptor, const void *bytes, size_t count) {
-#if defined(__linux__) && defined(SYS_sendto)
+#if defined(CALLS_DIRECTLY) && defined(SYS_sendto)
     return UNINTERRUPTED(syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, NULL, 0));
 #else
     return UNINTERRUPTED(send(descriptor, bytes, count, MSG_NOSIGNAL));
@@ -238,7 +244,7 @@ int64_t apus_socket_send_vectored(int descriptor, const struct iovec *vectors, s
         .msg_iov = (struct iovec *)vectors,
         .msg_iovlen = count < APUS_MAXIMUM_VECTORS ? count : APUS_MAXIMUM_VECTORS,
     };
-#if defined(__linux__) && defined(SYS_sendmsg)
+#if defined(CALLS_DIRECTLY) && defined(SYS_sendmsg)
     return UNINTERRUPTED(syscall(SYS_sendmsg, descriptor, &message, MSG_NOSIGNAL));
 #else
     return UNINTERRUPTED(sendmsg(descriptor, &message, MSG_NOSIGNAL));

@@ -339,6 +339,14 @@ int apus_guard_protect(void *address, size_t bytes) {
     return mprotect(address, bytes, PROT_NONE) == 0 ? 0 : -errno;
 }
 
+int apus_memory_residency(const void *address, size_t bytes, unsigned char *states) {
+#if defined(__APPLE__)
+    return mincore(address, bytes, (char *)states) != 0 ? -errno : 0;
+#else
+    return mincore((void *)address, bytes, states) != 0 ? -errno : 0;
+#endif
+}
+
 long apus_memory_resident_pages(const void *address, size_t bytes) {
     size_t page = apus_page_bytes();
     size_t pages = (bytes + page - 1) / page;
@@ -347,12 +355,9 @@ long apus_memory_resident_pages(const void *address, size_t bytes) {
     while (pages > 0) {
         unsigned char states[256];
         size_t count = pages < sizeof states ? pages : sizeof states;
-#if defined(__APPLE__)
-        if (mincore(position, count * page, (char *)states) != 0) {
-#else
-        if (mincore((void *)position, count * page, states) != 0) {
-#endif
-            return -errno;
+        int result = apus_memory_residency(position, count * page, states);
+        if (result < 0) {
+            return result;
         }
         for (size_t i = 0; i < count; i++) {
             resident += states[i] & 1;

@@ -31,8 +31,10 @@ static void check(int condition, const char *what) {
     }
 }
 
+static bool no_commit(void *context, void *argument) { (void)context, (void)argument; return true; }
+
 static void suspend(void) {
-    apus_context_suspend(&thread, false);
+    apus_context_suspend(&thread, no_commit, NULL, false);
 }
 
 /// Keeps more values alive across the switch than there are callee-saved registers, of both kinds, so that each of those

@@ -41,6 +41,7 @@ private let allScenarios: [Scenario] = [
     goSchedulerScenarios,
     goChannelScenarios,
     goSelectScenarios,
+    sanitizerScenarios,
 ].flatMap { $0 }
 
 /// What the command line asks for.
@@ -156,6 +157,15 @@ final class Flag: Sendable {
     func waitYielding() {
         while !isSet { Goroutine.yield() }
     }
+}
+
+/// Something that happens once, and that orders nothing else.
+final class Hint: Sendable {
+    private let state = Atomic<Bool>(false)
+
+    var isSet: Bool { state.load(ordering: .relaxed) }
+
+    func set() { state.store(true, ordering: .relaxed) }
 }
 
 /// How many times the goroutines of a run found themselves on another thread after a park.

@@ -4,6 +4,7 @@
 
 import Apus
 import CApus
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -17,9 +18,9 @@ func exitProcess(_ status: Int32) -> Never { exit(status) }
 
 /// A thread that knows nothing of the runtime.
 final class PlainThread: Sendable {
-    private let ended = WaitGroup()
-    // SAFETY: written before the thread is started and read by `join` alone.
+    // SAFETY: written once, by init; read by `join` and `deinit`.
     nonisolated(unsafe) private var handle: pthread_t
+    private let isJoined = Atomic<Bool>(false)
 
     private final class Body {
         let run: () -> Void
@@ -49,7 +50,13 @@ final class PlainThread: Sendable {
     }
 
     /// Waits until the thread has ended, its thread-local destructors included. Blocks the calling thread.
-    func join() { unsafe pthread_join(handle, nil) }
+    func join() {
+        unsafe pthread_join(handle, nil)
+        isJoined.store(true, ordering: .relaxed)
+    }
+
+    /// Of a thread that nobody joins the system keeps nothing when it has ended.
+    deinit { if !isJoined.load(ordering: .relaxed) { unsafe pthread_detach(handle) } }
 }
 
 /// Runs a function on so many plain threads and waits for all.
@@ -151,6 +158,9 @@ enum Rounding {
         @inline(never) set { _ = fesetround(newValue) }
     }
 }
+
+func errorNumber() -> Int32 { errno }
+func setErrorNumber(_ number: Int32) { errno = number }
 
 func directoryEntries(_ path: String) -> [String] {
     guard let directory = unsafe opendir(path) else { return [] }

@@ -117,6 +117,8 @@ extension RecordReference where Record == GoroutineRecord {
     /// Calls a function that reads the record while it may change hands. Nil unless the goroutine `id` lived before and
     /// after.
     func readWhileAlive<Value>(id: UInt64, _ read: () -> Value) -> Value? {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         guard isAlive(id: id) else { return nil }
         let value = read()
         // What was read above was read before the life is looked at again.

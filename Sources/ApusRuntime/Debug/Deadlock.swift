@@ -40,6 +40,8 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// A thread that blocks in `park` says so. Its wait is published, its signal perhaps given already.
     func threadBeginsWaiting(_ reason: WaitReason) {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         record.lock.lock()
         record.waitingThreadCount.add(1, ordering: .relaxed)
         record.lock.unlock()
@@ -52,6 +54,8 @@ extension RecordReference where Record == SchedulerRecord {
     }
 
     func threadEndsWaiting() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         record.lock.lock()
         record.waitingThreadCount.subtract(1, ordering: .relaxed)
         record.lock.unlock()
@@ -113,7 +117,8 @@ extension RecordReference where Record == SchedulerRecord {
         // it did is seen below. After the looks it would be too late: it could have woken somebody between the two.
         // The monitor counts when it is there, not when it is about to start and the kernel does not know of it yet.
         let monitors = record.monitor.isThere.load(ordering: .sequentiallyConsistent) ? 1 : 0
-        let allAreKnown = Int(apus_process_thread_count()) == ours + programs + monitors
+        let others = Int(apus_process_thread_count() - apus_sanitizer_thread_count())
+        let allAreKnown = others == ours + programs + monitors
         guard !hasQueuedWork, earliestTimer == .max else { return .alive }
         for index in 0..<workerCount where worker(index).record.isRunning.load(ordering: .relaxed) {
             return .alive

@@ -22,7 +22,9 @@ extension Goroutine {
     /// SIGQUIT (Ctrl-\\) writes the same to standard error. Takes some 10 ms for a small program, a second or two for a
     /// hundred thousand goroutines or much debug information; blocks the thread for that time.
     public static func dump() -> String {
-        Dump(callerFrame: apus_frame_pointer()).text()
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
+        return Dump(callerFrame: apus_frame_pointer()).text()
     }
 }
 

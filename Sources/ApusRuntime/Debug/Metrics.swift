@@ -18,7 +18,11 @@ public enum Runtime {
     ///     print("overloaded")
     /// }
     /// ```
-    public static var metrics: Metrics { Scheduler.shared.takeMetrics() }
+    public static var metrics: Metrics {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
+        return Scheduler.shared.takeMetrics()
+    }
 }
 
 extension Runtime {

@@ -28,7 +28,7 @@ extension RecordReference where Record == ThreadRecord {
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
             // Before the commit: from then on it may run elsewhere.
             trace.endRun(goroutine)
-            let isGone = unsafe record.commit(goroutine.address, record.commitContext)
+            let isGone = unsafe record.base.commit!(goroutine.address, record.base.commit_argument)
             trace.settle(isRecorded: isGone)
             if isGone { return }
             // It did not wait after all, so the slice goes on.

@@ -30,6 +30,8 @@ package struct PollDescriptor: Sendable {
 
     /// Registers a non-blocking descriptor, once for its lifetime. Both directions count as ready: nobody has tried yet.
     package static func open(fileDescriptor: Int32) throws(PollError) -> PollDescriptor {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
         reference.record.generation.wrappingAdd(1, ordering: .relaxed)
@@ -52,6 +54,8 @@ package struct PollDescriptor: Sendable {
 
     /// Deregisters and recycles. After `evict`, when no wait is under way, before the descriptor itself is closed.
     package func free() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         Scheduler.shared.record.poller.remove(reference.record.fileDescriptor)
         PollRecordPool.put(reference)
     }
@@ -231,7 +235,9 @@ struct PollSlot: ~Copyable {
                 ).exchanged
             else { continue }
             let waiter = GoroutineReference(bits: word)!
+            Sanitizer.hide()
             waiter.record.wokenByEvent = false
+            Sanitizer.unhide()
             return waiter
         }
     }

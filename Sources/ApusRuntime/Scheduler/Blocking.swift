@@ -28,6 +28,7 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
         // A simulation has no other thread.
         unsafe worker.record.simulation == nil
     else { return try body() }
+    Sanitizer.hide()
     let goroutine = thread.running!
     goroutine.record.frame.store(apus_frame_pointer(), ordering: .relaxed)
     goroutine.record.waitNote.begin(.blockingCall)
@@ -37,6 +38,7 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
     if let trace = thread.record.trace { thread.traceBlockingBegins(trace) }
     thread.record.worker = nil
     thread.record.scheduler.handOff(worker)
+    Sanitizer.unhide()
     // The goroutine cannot park in `body`, so it is still on this thread when the function returns or throws.
     defer { thread.returnFromBlocking() }
     return try body()
@@ -44,6 +46,8 @@ public func blocking<Value, Failure: Error>(_ body: () throws(Failure) -> Value)
 
 extension RecordReference where Record == ThreadRecord {
     fileprivate func returnFromBlocking() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         unsafe record.waiter.record.timer.clock = nil
         running!.record.waitNote.end()
         running!.record.frame.store(0, ordering: .relaxed)

@@ -68,6 +68,8 @@ struct Configuration {
             migrationInterval = UInt32(clamping: interval)
         case ("readslots", let reads?) where reads >= 0:
             readsBeforeSlots = UInt32(clamping: reads)
+        // For the sanitizers' part of CApus, which reads it before `main`.
+        case ("races", _) where value == "threads": break
         case ("schedtrace", let milliseconds?) where (1...86_400_000).contains(milliseconds):
             scheduleTraceMilliseconds = milliseconds
         case ("tracelimit", let mebibytes?) where (1...1 << 20).contains(mebibytes):
@@ -91,7 +93,8 @@ struct Configuration {
             fail(
                 "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), fences=full, "
                     + "guard=install|protect, guardmappings=N, migrate=N, readslots=N, rounds=N, sample=1…1000000, "
-                    + "schedtrace=MILLISECONDS, standinslots=N, tracelimit=MiB, deadlock=off and sigquit=off")
+                    + "schedtrace=MILLISECONDS, standinslots=N, tracelimit=MiB, deadlock=off, sigquit=off and "
+                    + "races=threads")
         }
     }
 

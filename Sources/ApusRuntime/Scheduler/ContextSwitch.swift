@@ -50,7 +50,8 @@ private func runBody(_ goroutine: GoroutineReference) {
 /// The goroutine has left its stack for good: it may carry the next.
 private let commitEnd: ParkCommit = { goroutine, _ in
     let goroutine = unsafe GoroutineReference(goroutine)
-    unsafe apus_context_ended(&goroutine.pointer.pointee.context)
+    let slotEnd = unsafe StackSlot.base(of: goroutine) + StackSlot.bytes
+    unsafe apus_context_ended(&goroutine.pointer.pointee.context, slotEnd)
     StackPool.put(goroutine, thread: ThreadReference.current!)
     return true
 }

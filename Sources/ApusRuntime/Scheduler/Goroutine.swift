@@ -71,7 +71,11 @@ public struct Goroutine: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether the goroutine's closure has returned.
-    public var isFinished: Bool { !reference.isAlive(id: id) }
+    public var isFinished: Bool {
+        guard !reference.isAlive(id: id) else { return false }
+        Sanitizer.joined(id: id)
+        return true
+    }
 
     public var description: String { "goroutine \(id)" }
 
@@ -145,6 +149,13 @@ extension RecordReference where Record == GoroutineRecord {
     }
 
     func join(id: UInt64) {
+        Sanitizer.hide()
+        waitForEnd(id: id)
+        Sanitizer.unhide()
+        Sanitizer.joined(id: id)
+    }
+
+    private func waitForEnd(id: UInt64) {
         guard isAlive(id: id) else { return }
         let waiter = GoroutineReference.currentParkable()
         if waiter == self {
@@ -169,6 +180,9 @@ extension RecordReference where Record == GoroutineRecord {
     /// Ends the life of the goroutine that calls: its record is free afterwards, and whoever joined is made ready.
     func endLife() {
         let id = unsafe record.context.identifier
+        Sanitizer.finished(id: id)
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         guard
             !record.life.compareExchange(expected: id << 1, desired: 0, ordering: .acquiringAndReleasing).exchanged
         else { return }

@@ -57,6 +57,7 @@ extension RecordReference where Record == SchedulerRecord {
 
     /// The monitor thread's life.
     fileprivate func monitor() {
+        Sanitizer.hide()
         record.monitor.isThere.store(true, ordering: .sequentiallyConsistent)
         var observedLookCount: UInt64 = 0
         var round = 0

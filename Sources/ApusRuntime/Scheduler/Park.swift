@@ -27,11 +27,9 @@ typealias ParkCommit = @convention(c) (UnsafeMutableRawPointer, UnsafeMutableRaw
 func suspend(
     _ thread: ThreadReference, commit: ParkCommit, context: UnsafeMutableRawPointer?, ends: Bool = false
 ) {
-    unsafe thread.record.commit = commit
-    unsafe thread.record.commitContext = context
     // SAFETY: only a goroutine calls this, so the thread has a current context and its own stack is suspended in
     // `apus_context_resume`.
-    unsafe apus_context_suspend(&thread.pointer.pointee.base, ends)
+    unsafe apus_context_suspend(&thread.pointer.pointee.base, commit, context, ends)
 }
 
 /// Waits until `ready(waiter)`. `waiter` is what `currentParkable()` returned to the caller.
@@ -64,13 +62,16 @@ private func parkThread(
         Scheduler.shared.threadEndsWaiting()
         waiter.record.signal.take()
     }
+    unsafe Sanitizer.acquire(waiter.address)
     waiter.record.waitNote.end()
     waiter.record.frame.store(0, ordering: .relaxed)
 }
 
 /// Waits until `ready(waiter)`, which is in a queue protected by `lock`. Unlocks it when that is safe.
 func park(_ waiter: GoroutineReference, reason: WaitReason, unlocking lock: UnsafeMutablePointer<ThreadLock>) {
+    unsafe Sanitizer.releaseForCommit(lock)
     unsafe park(waiter, reason: reason, commit: commitUnlock, context: UnsafeMutableRawPointer(lock))
+    unsafe Sanitizer.acquire(lock)
 }
 
 private let commitUnlock: ParkCommit = { _, context in
@@ -91,6 +92,8 @@ func park(
 ) -> Bool {
     let context = UnsafeMutableRawPointer(lock)
     let commit = unsafe interruptible ? commitInterruptible : commitClaimable
+    unsafe Sanitizer.releaseForCommit(lock)
+    defer { unsafe Sanitizer.acquire(lock) }
     guard deadline != .distantFuture else {
         unsafe park(waiter, reason: reason, commit: commit, context: context)
         return false
@@ -153,6 +156,9 @@ let commitToGlobalQueue: ParkCommit = { goroutine, _ in
 /// It becomes the next to run on the caller's worker: what one goroutine hands to another is still warm there.
 @inline(__always)
 func ready(_ waiter: GoroutineReference) {
+    unsafe Sanitizer.release(waiter.address)
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     if waiter.record.kind == .goroutine, let thread = ThreadReference.current, let worker = thread.record.worker {
         waiter.record.waitNote.end()
         thread.record.counters.wakeUps.add()

@@ -114,12 +114,19 @@ private func makeScheduler() -> Scheduler {
 }
 
 private func releaseThreadRecord(_ address: UnsafeMutableRawPointer) {
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     sharedScheduler.recycle(unsafe ThreadReference(address))
 }
 
 extension RecordReference where Record == SchedulerRecord {
     /// The scheduler of this process, started by its first use.
-    static var shared: Scheduler { sharedScheduler }
+    static var shared: Scheduler {
+        // To the thread sanitizer each access to what is initialised lazily is like a lock that all have in common.
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
+        return sharedScheduler
+    }
 
     @inline(__always) var idleCount: Int { record.idleCount.load(ordering: .sequentiallyConsistent) }
     @inline(__always) var workerCount: Int { record.workerCount.load(ordering: .acquiring) }
@@ -275,6 +282,8 @@ extension RecordReference where Record == SchedulerRecord {
     /// For a plain thread that is about to wait for a descriptor: somebody must look at the poller. As soon as there is a
     /// thread of ours, an idle one does; before the first goroutine there is none.
     func startFirstThreadIfNeeded() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         record.lock.lock()
         guard record.threadCount == 0, let worker = popIdleLocked() else { return record.lock.unlock() }
         launchUnlocking(worker, searching: false)
@@ -520,6 +529,8 @@ extension RecordReference where Record == SchedulerRecord {
         thread.record.trace?.release()
         unsafe thread.record.base = apus_thread()
         unsafe thread.record.signalStack = nil
+        let waiter = unsafe thread.record.waiter.address
+        unsafe Sanitizer.forget(waiter, waiter + MemoryLayout<GoroutineRecord>.stride)
         record.lock.lock()
         let wasProgram = thread.record.owner == .program
         if wasProgram { record.programThreadCount.subtract(1, ordering: .relaxed) }

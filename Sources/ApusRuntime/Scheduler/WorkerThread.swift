@@ -36,9 +36,6 @@ struct ThreadRecord: ~Copyable {
     var heldBackWakes = 0
     /// What this thread has done so far. Written by the thread itself, read by any; kept when the record passes on.
     let counters = ThreadCounters()
-    /// What the goroutine that just left its stack asked for.
-    var commit: ParkCommit
-    var commitContext: UnsafeMutableRawPointer?
     /// The thread's own record to wait with. Of a plain thread, and of ours inside `blocking { }`.
     let waiter: GoroutineReference
     /// A spare thread sleeps on it; given by a waker that has put a worker into `assignedWorker`.
@@ -58,7 +55,6 @@ struct ThreadRecord: ~Copyable {
     init(scheduler: Scheduler, waiter: GoroutineReference) {
         unsafe self.base = apus_thread()
         self.scheduler = scheduler
-        unsafe self.commit = commitYield
         self.waiter = waiter
     }
 }
@@ -103,6 +99,8 @@ extension RecordReference where Record == ThreadRecord {
     @discardableResult
     @inline(never)
     static func attach(owner: ThreadOwner = .program) -> ThreadReference {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         let thread = Scheduler.shared.makeThreadRecord(owner: owner)
         thread.record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&thread.pointer.pointee.base)
@@ -132,6 +130,8 @@ extension RecordReference where Record == ThreadRecord {
     private static var ownStackBytes: Int { 256 * 1024 }
 
     private func run() {
+        Sanitizer.threadStarted()
+        defer { Sanitizer.unhide() }
         record.identifier.store(apus_thread_identifier(), ordering: .relaxed)
         unsafe apus_set_current_thread(&pointer.pointee.base)
         unsafe record.signalStack = apus_signal_stack_install()
@@ -152,7 +152,7 @@ extension RecordReference where Record == ThreadRecord {
         if goroutine.record.runnableSince != 0 { record.worker!.noteRuns(goroutine) }
         while true {
             unsafe apus_context_resume(&pointer.pointee.base, &goroutine.pointer.pointee.context)
-            if unsafe record.commit(goroutine.address, record.commitContext) { return }
+            if unsafe record.base.commit!(goroutine.address, record.base.commit_argument) { return }
             // It did not wait after all.
             record.counters.parks.add(-1)
         }

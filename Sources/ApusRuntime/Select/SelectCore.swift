@@ -246,10 +246,12 @@ extension SelectEntries {
             }
         }
         var frame = self
+        if Sanitizer.listens { forEachChannel { unsafe $0.core.pointee.lock.releaseForCommit() } }
         if deadline != .distantFuture { waiter.startDeadline(deadline) }
         unsafe withUnsafeMutablePointer(to: &frame) { entries in
             unsafe park(waiter, reason: .select, commit: commitSelect, context: UnsafeMutableRawPointer(entries))
         }
+        if Sanitizer.listens { forEachChannel { unsafe $0.core.pointee.lock.acquireAfterCommit() } }
         let isExpired = deadline != .distantFuture && waiter.stopDeadline()
         var winner: Int?
         for index in 0..<count where unsafe base[index].node.outcome != .none {
@@ -354,5 +356,7 @@ private let commitSelect: ParkCommit = { goroutine, context in
 @usableFromInline
 func selectRandom() -> UInt64 {
     guard let worker = ThreadReference.current?.record.worker else { return apus_random_seed() }
+    Sanitizer.hide()
+    defer { Sanitizer.unhide() }
     return worker.nextRandom()
 }

@@ -43,7 +43,9 @@ private func callOnLargeStack<Value, Failure: Error>(
         var call: () -> Void = {
             do throws(Failure) { result = .success(try body()) } catch { result = .failure(error) }
         }
+        Sanitizer.hide()
         let stack = LargeStack.take(bytes: bytes)
+        Sanitizer.unhide()
         let outer = unsafe goroutine?.record.context
         if let goroutine {
             unsafe goroutine.record.context.stack_low = stack.low.assumingMemoryBound(to: CChar.self)
@@ -58,7 +60,9 @@ private func callOnLargeStack<Value, Failure: Error>(
             unsafe goroutine.record.context.stack_high = outer.stack_high
             unsafe goroutine.record.context.guard_bytes = outer.guard_bytes
         }
+        Sanitizer.hide()
         stack.put()
+        Sanitizer.unhide()
     }
     return try result!.get()
 }
@@ -137,6 +141,7 @@ private struct LargeStack {
     }
 
     func put() {
+        unsafe Sanitizer.forget(low, high)
         let index = sizeClass - Self.smallestClass
         unsafe Self.pool.pointee.lock.lock()
         unsafe Self.pool.pointee.inUse -= 1

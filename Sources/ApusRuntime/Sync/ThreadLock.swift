@@ -38,6 +38,16 @@ package struct ThreadLock: ~Copyable, Sendable {
         return try body()
     }
 
+    /// Tells the sanitizer what it does not see: the commit of the park that follows will unlock.
+    borrowing func releaseForCommit() {
+        unsafe withUnsafePointer(to: word) { unsafe Sanitizer.releaseForCommit($0) }
+    }
+
+    /// The other half, after that park.
+    borrowing func acquireAfterCommit() {
+        unsafe withUnsafePointer(to: word) { unsafe Sanitizer.acquire($0) }
+    }
+
     // The critical sections are some tens of nanoseconds long: worth a short spin where another processor can be inside.
     private static let spinLimit = 40
 

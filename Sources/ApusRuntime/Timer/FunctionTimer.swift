@@ -78,6 +78,8 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
                 birthplace: Birthplace(fileID: #fileID, line: #line), name: nil, stackSize: nil, scope: nil
             ) {
                 let timer = unsafe timer.takeRetainedValue()
+                // Who started the timer did so before: `startTimer` has released it.
+                unsafe withUnsafePointer(to: timer.state.pointee.node) { unsafe Sanitizer.acquire($0) }
                 unsafe timer.state.pointee.body()
             }
         }

@@ -66,7 +66,16 @@ struct TimerNode: ~Copyable {
 
     /// Runs the function of a timer that the caller has taken out of its queue, as firing.
     static func fire(_ node: UnsafeMutablePointer<TimerNode>, now: Int64) {
-        unsafe node.pointee.function!(node.pointee.context!, node.pointee.argument)
+        // What a manual clock fires is fired by its user.
+        unsafe Sanitizer.acquire(node)
+        Sanitizer.hide()
+        let function = unsafe node.pointee.function!
+        let context = unsafe node.pointee.context!
+        let argument = unsafe node.pointee.argument
+        Sanitizer.unhide()
+        unsafe function(context, argument)
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         if unsafe node.pointee.period == 0 {
             // Releasing: the owner may go on, and reuse the node, as soon as it sees this.
             unsafe node.pointee.state.store(idle, ordering: .releasing)
@@ -78,8 +87,10 @@ struct TimerNode: ~Copyable {
     /// The owner may be waiting to stop it: it finds the timer waiting then, and takes it out.
     private static func startAgain(_ node: UnsafeMutablePointer<TimerNode>, now: Int64) {
         let due = unsafe next(after: node.pointee.when, period: node.pointee.period, now: now)
+        // Before it is inserted: from then on the owner may stop it and free the memory.
+        let goesBySystem = unsafe node.pointee.clock == nil
         let newEarliest = unsafe node.pointee.queue!.insert(node, at: due)
-        if let newEarliest, unsafe node.pointee.clock == nil { Scheduler.shared.timerBecameEarliest(newEarliest) }
+        if let newEarliest, goesBySystem { Scheduler.shared.timerBecameEarliest(newEarliest) }
     }
 
     /// When a timer fires next that was due at `when`. What was missed is left out: a late timer does not catch up.
@@ -111,6 +122,9 @@ extension RecordReference where Record == SchedulerRecord {
         _ node: UnsafeMutablePointer<TimerNode>, at when: MonotonicTime, period: Int64 = 0, parks: Bool = false,
         function: TimerFunction, context: UnsafeMutableRawPointer, argument: UInt
     ) {
+        unsafe Sanitizer.release(node)
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         unsafe node.pointee.function = function
         unsafe node.pointee.context = context
         unsafe node.pointee.argument = argument
@@ -144,6 +158,8 @@ extension RecordReference where Record == SchedulerRecord {
     /// - Returns: Whether it was waiting; if not, its function has run since it was started, or it never was.
     @discardableResult
     func stopTimer(_ node: UnsafeMutablePointer<TimerNode>) -> Bool {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         var spins = 0
         while true {
             // Acquiring: pairs with the releasing store in `fire`.

@@ -116,6 +116,8 @@ extension RecordReference where Record == TimerQueue {
     /// a mutating method that took it itself would claim the queue for longer than it may.)
     @inline(__always)
     func withLock<Result>(_ body: (inout TimerQueue) -> Result) -> Result {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         unsafe pointer.pointee.lock.lock()
         defer { unsafe pointer.pointee.lock.unlock() }
         return body(&record)

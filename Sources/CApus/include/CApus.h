@@ -6,6 +6,7 @@
 //   switch_x86_64.S, switch_aarch64.S   the context switch, the first frame of a goroutine, calling on another stack
 //   worker_local.c                      the current thread's record, behind functions that are never inlined
 //   swift_hazards.c                     the thread-local words of the Swift runtime that must travel with a goroutine
+//   sanitizers.h, sanitizers.c          what the thread and the address sanitizer are told
 //   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
 //   stack_walk.c, images.c, quit_signal.c   what a dump of the goroutines needs (apus_debug.h)
 //   syscalls.c                          system calls: each returns >= 0, or -errno
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "apus_debug.h"
+#include "apus_sanitizers.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
 
@@ -48,12 +50,18 @@ struct apus_hazards {
     uintptr_t *_Nullable task_local_head;
 };
 
+/// What a context that has left its stack wants done on the thread's own: `context` is its address.
+typedef bool apus_commit(void *_Nonnull context, void *_Nullable argument);
+
 /// First member of every thread record, so that the switch and the signal handler can reach it.
 struct apus_thread {
     /// The context that this thread runs, or NULL while it is on its own stack.
     struct apus_context *_Nullable current;
     /// Where the thread's own registers lie while it runs a context.
     void *_Nullable own_stack_pointer;
+    /// What the context that just left its stack asked for.
+    apus_commit *_Nullable commit;
+    void *_Nullable commit_argument;
     struct apus_hazards hazards;
     // A sanitizer's own (see sanitizers.h): NULL and 0 without one.
     void *_Nullable sanitizer_state;
@@ -75,12 +83,14 @@ struct apus_context *_Nullable apus_thread_context(const struct apus_thread *_No
 /// To be called first on the stack of a new context.
 void apus_context_started(void);
 
-/// Leaves the running context: saves its registers on its stack and continues the thread that resumed it.
-/// Returns when the context is resumed, perhaps on another thread; never when it `ends`.
-void apus_context_suspend(struct apus_thread *_Nonnull thread, bool ends);
+/// Leaves the running context: saves its registers on its stack and continues the thread that resumed it, which finds
+/// `commit` and `argument` in its record. Returns when the context is resumed, perhaps on another thread; never when it `ends`.
+void apus_context_suspend(struct apus_thread *_Nonnull thread, apus_commit *_Nonnull commit, void *_Nullable argument,
+                          bool ends);
 
-/// To be called on the thread's own stack after a context has ended, before it is prepared again.
-void apus_context_ended(struct apus_context *_Nonnull context);
+/// To be called on the thread's own stack after a context has ended, before it is prepared again. What lies from its
+/// stack's low end up to `memory_high` is the goroutine's own: its stack and its record.
+void apus_context_ended(struct apus_context *_Nonnull context, void *_Nonnull memory_high);
 
 /// The switch itself: saves the registers on the stack, stores where, and continues what was saved at `load`.
 void apus_switch(void *_Nullable *_Nonnull save, void *_Nullable load);

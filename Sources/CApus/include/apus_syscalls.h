@@ -106,6 +106,8 @@ void apus_memory_discard(void *_Nonnull address, size_t bytes);
 int apus_guard_install(void *_Nonnull address, size_t bytes);
 /// Makes a range inaccessible by a mapping of its own.
 int apus_guard_protect(void *_Nonnull address, size_t bytes);
+/// Says of each page of a range, by the lowest bit, whether it holds memory. Zero or -errno.
+int apus_memory_residency(const void *_Nonnull address, size_t bytes, unsigned char *_Nonnull states);
 /// Pages of a range that hold memory, or -errno.
 long apus_memory_resident_pages(const void *_Nonnull address, size_t bytes);
 size_t apus_page_bytes(void);

@@ -10,7 +10,9 @@ struct LargeStackTests {
         try expectScenario("stack-size", workers: workers, debug: "migrate=1")
     }
 
-    @Test("Recursion is bounded by memory: a hundred megabytes")
+    @Test(
+        "Recursion is bounded by memory: a hundred megabytes",
+        .notUnderThreadSanitizer("it records the whole stack at each allocation: deep ones take minutes"))
     func recursion() throws {
         try expectScenario("with-stack-recursion", workers: 2)
         try expectScenario("with-stack-recursion", count: 20, workers: 2, debug: "guard=protect")

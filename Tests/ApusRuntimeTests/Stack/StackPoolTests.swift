@@ -11,23 +11,28 @@ struct StackPoolTests {
         try expectScenario("stacks-are-separate", workers: workers, debug: debug)
     }
 
-    @Test("Stacks are used again", arguments: workerCounts)
+    @Test(
+        "Stacks are used again", .notUnderSanitizers("what it measures would be their memory"), arguments: workerCounts)
     func reused(workers: Int) throws {
         try expectScenario("stacks-are-reused", workers: workers)
     }
 
-    @Test("Memory that nobody needs goes back", arguments: [2])
+    @Test(
+        "Memory that nobody needs goes back", .notUnderSanitizers("what it measures would be their memory"),
+        arguments: [2])
     func trimming(workers: Int) throws {
         try expectScenario("trimming", workers: workers)
         try expectScenario("trimming", count: 2000, workers: workers, debug: "guard=protect,guardmappings=20")
     }
 
-    @Test("A hundred thousand idle goroutines, and hardly a mapping more")
+    @Test(
+        "A hundred thousand idle goroutines, and hardly a mapping more",
+        .notUnderSanitizers("what it measures would be their memory, and for so many they have no room"))
     func idle() throws {
         try expectScenario("idle-goroutines", workers: 2)
     }
 
-    @Test("More goroutines than guards")
+    @Test("More goroutines than guards", .notUnderSanitizers("they have mappings of their own"))
     func unguarded() throws {
         try expectScenario("many-unguarded", workers: 2, debug: "guard=protect,guardmappings=20")
         try expectScenario("many-unguarded", workers: 2, debug: "guard=protect,guardmappings=0")
