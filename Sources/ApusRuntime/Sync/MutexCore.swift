@@ -41,7 +41,7 @@ struct MutexCore: ~Copyable {
     static var locked: UInt32 { 1 }
     @inlinable
     static var starving: UInt32 { 4 }
-    private static var waiting: UInt32 { 2 }
+    static var waiting: UInt32 { 2 }
     private static var woken: UInt32 { 8 }
 
     /// Go's number: how long a waiter competes before it asks for the mutex to be handed to it.
@@ -178,16 +178,16 @@ struct MutexCore: ~Copyable {
     @usableFromInline
     @inline(never)
     static func unlockSlowly(_ core: UnsafeMutablePointer<MutexCore>, word: UInt32) {
+        if word & starving != 0 { return unsafe handOver(core) }
         var word = word
-        while word & starving == 0 {
-            // Nobody waits, somebody is awake already, or another has taken the mutex and will come by here.
-            guard word & (locked | woken | waiting) == waiting else { return }
+        // Nobody waits, somebody is awake already, or another has taken the mutex since and will come by here. It alone hands
+        // over then, even if it is only now that a waiter has asked for that.
+        while word & (locked | woken | waiting | starving) == waiting {
             let (exchanged, original) = unsafe core.pointee.word.compareExchange(
                 expected: word, desired: word | woken, ordering: .relaxed)
             if exchanged { return unsafe wakeFirst(core) }
             word = original
         }
-        unsafe handOver(core)
     }
 
     /// Wakes the first waiter, for which `woken` is set.
