@@ -37,9 +37,9 @@ struct TraceTests {
                 "\(reasons)")
             let ends = Dictionary(grouping: trace.slices.filter { $0.category == "goroutine" }, by: { $0.then ?? "" })
             #expect(Set(ends.keys) == ["parks", "yields", "ends", "blocks", "is still running"])
-            // One waits at a channel that nobody closes, and one computes; another may be on its last step.
+            // One waits at a channel that nobody closes, and one computes; others may be on their last step.
             let running = ends["is still running"]?.count ?? 0
-            #expect(running == 1 || running == 2)
+            #expect(running >= 1)
             #expect((ends["ends"]?.count ?? 0) + running == trace.creations.count - 1)
             let categories = Set(trace.slices.map(\.category))
             #expect(categories.isSuperset(of: ["goroutine", "blocking", "poller", "timers", "wake"]))
