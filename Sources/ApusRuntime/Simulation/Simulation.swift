@@ -111,6 +111,8 @@ final class Simulation: @unchecked Sendable {
         ended.add()
         let result = unsafe apus_thread_start(
             { address in
+                Sanitizer.threadStarted()
+                defer { Sanitizer.unhide() }
                 let simulation = unsafe Unmanaged<Simulation>.fromOpaque(address!).takeRetainedValue()
                 simulation.live()
                 return nil
@@ -119,6 +121,8 @@ final class Simulation: @unchecked Sendable {
             fail("cannot start a thread for a simulation (error \(-result)); raise the limit on processes")
         }
         ended.wait()
+        // What its goroutines did: see `release`. The thread itself is hidden.
+        unsafe Sanitizer.acquire(Unmanaged.passUnretained(self).toOpaque())
     }
 
     private func live() {
@@ -127,10 +131,15 @@ final class Simulation: @unchecked Sendable {
         unsafe worker.record.simulation = Unmanaged.passUnretained(self)
         thread.beginSimulation(worker)
         unsafe thread.record.waiter.record.timer.clock = Unmanaged.passUnretained(clock)
+        // Seen: what the caller did comes before what the body does.
+        Sanitizer.unhide()
         _ = go(name: "simulation") {
             self.body()
+            Sanitizer.hide()
             self.bodyHasReturned = true
+            Sanitizer.unhide()
         }
+        Sanitizer.hide()
         run(thread)
         unsafe thread.record.waiter.record.timer.clock = nil
         thread.endSimulation()
@@ -219,6 +228,9 @@ final class Simulation: @unchecked Sendable {
 
     /// A goroutine of the simulation is about to end: its record becomes one like any other.
     func release(_ goroutine: GoroutineReference) {
+        unsafe Sanitizer.release(Unmanaged.passUnretained(self).toOpaque())
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         goroutine.record.kind = .goroutine
         aliveCount -= 1
     }
@@ -236,6 +248,8 @@ final class Simulation: @unchecked Sendable {
 
     /// Lets another goroutine run, if the seed says so.
     func passPoint() {
+        Sanitizer.hide()
+        defer { Sanitizer.unhide() }
         guard !isPassingForbidden, ThreadReference.current?.running != nil else { return }
         Goroutine.yield()
     }
@@ -243,7 +257,10 @@ final class Simulation: @unchecked Sendable {
     /// For the time in which the goroutine holds a lock of threads and does what has scheduling points elsewhere.
     @inline(__always)
     static func forbidPassing(_ isForbidden: Bool) {
-        if apus_has_manual_clocks() { current?.isPassingForbidden = isForbidden }
+        guard apus_has_manual_clocks() else { return }
+        Sanitizer.hide()
+        current?.isPassingForbidden = isForbidden
+        Sanitizer.unhide()
     }
 }
 

@@ -132,7 +132,7 @@ public final class Pool<Element: ~Copyable>: Sendable {
         schedulingPoint()
         // Everything is moved here first: what elements do when they go happens outside of all locks.
         var drained = unsafe PoolStack(
-            capacity: core.pointee.cacheCapacity * PoolCore.cacheCount + core.pointee.store.capacity)
+            capacity: core.pointee.cacheCapacity * PoolCore.cacheCount + core.pointee.storeCapacity)
         drained.makeRoom(Element.self)
         unsafe core.pointee.draining.lock()
         for index in 0..<PoolCore.cacheCount {
@@ -292,6 +292,7 @@ struct PoolCache: ~Copyable {
 @usableFromInline
 struct PoolCore: ~Copyable {
     let cacheCapacity: Int
+    let storeCapacity: Int
     // SAFETY: made in init, freed in deinit; each cache is used as `PoolCache` says.
     private let caches: UnsafeMutableRawPointer
     // Protected by `lock`, which may be taken by who is busy in a cache, and not the other way round.
@@ -304,7 +305,8 @@ struct PoolCore: ~Copyable {
         AsymmetricFence.prepare()
         self.cacheCapacity = cacheCapacity
         let count = Self.cacheCount
-        store = PoolStack(capacity: cacheCapacity * (Scheduler.shared.record.configuration.processors + 1))
+        storeCapacity = cacheCapacity * (Scheduler.shared.record.configuration.processors + 1)
+        store = PoolStack(capacity: storeCapacity)
         unsafe caches = .allocate(byteCount: count * Self.cacheBytes, alignment: Self.cacheBytes)
         for index in 0..<count { unsafe cache(index).initialize(to: PoolCache(capacity: cacheCapacity)) }
     }

@@ -5,7 +5,9 @@
 import ApusRuntime
 import Testing
 
-@Suite("Locks in simulations")
+@Suite(
+    "Locks in simulations",
+    .notUnderThreadSanitizer("the goroutines of one worker count together without a lock here"))
 struct LockSimulationTests {
     private static let seeds = 0..<3000
 

@@ -85,7 +85,7 @@ struct OverflowTests {
     // MARK: Other faults
 
     @Test(
-        "Other faults end the process as ever",
+        "Other faults end the process as ever", .notUnderSanitizers("they report faults themselves"),
         arguments: ["fault-in-goroutine", "fault-in-blocking", "fault-in-thread", "fault-ignored"])
     func faults(scenario: String) throws {
         let result = try ChildProgram(scenario, workers: 2).run()
