@@ -69,7 +69,7 @@ public final class Pool<Element: ~Copyable>: Sendable {
 
     deinit {
         for index in 0..<PoolCore.cacheCount {
-            unsafe core.pointee.cache(index).pointee.stack.destroy(Element.self)
+            unsafe PoolCore.cache(core, index).pointee.stack.destroy(Element.self)
         }
         unsafe core.pointee.store.destroy(Element.self)
         unsafe core.deinitialize(count: 1)
@@ -136,11 +136,11 @@ public final class Pool<Element: ~Copyable>: Sendable {
         drained.makeRoom(Element.self)
         unsafe core.pointee.draining.lock()
         for index in 0..<PoolCore.cacheCount {
-            unsafe core.pointee.cache(index).pointee.isClosed.store(true, ordering: .relaxed)
+            unsafe PoolCore.cache(core, index).pointee.isClosed.store(true, ordering: .relaxed)
         }
         AsymmetricFence.heavy()
         for index in 0..<PoolCore.cacheCount {
-            let cache = unsafe core.pointee.cache(index)
+            let cache = unsafe PoolCore.cache(core, index)
             while unsafe cache.pointee.isBusy.load(ordering: .acquiring) { apus_thread_sleep(1000) }
             unsafe drained.take(atMost: .max, from: &cache.pointee.stack, Element.self)
             unsafe cache.pointee.isClosed.store(false, ordering: .releasing)
@@ -155,7 +155,7 @@ public final class Pool<Element: ~Copyable>: Sendable {
     /// Elements in the pool at this moment. For tests, while nobody uses it.
     package var count: Int {
         var count = unsafe core.pointee.store.count
-        for index in 0..<PoolCore.cacheCount { unsafe count += core.pointee.cache(index).pointee.stack.count }
+        for index in 0..<PoolCore.cacheCount { unsafe count += PoolCore.cache(core, index).pointee.stack.count }
         return count
     }
 
@@ -278,12 +278,13 @@ struct PoolStack: ~Copyable {
 @safe
 @usableFromInline
 struct PoolCache: ~Copyable {
-    @usableFromInline
-    let isBusy = Atomic<Bool>(false)
-    let isClosed = Atomic<Bool>(false)
+    // First, as in `PoolCore`.
     // The owner's, while `isBusy`; `drain`'s, while `isClosed` and no longer busy.
     @usableFromInline
     var stack: PoolStack
+    @usableFromInline
+    let isBusy = Atomic<Bool>(false)
+    let isClosed = Atomic<Bool>(false)
 
     init(capacity: Int) { stack = PoolStack(capacity: capacity) }
 }
@@ -291,12 +292,14 @@ struct PoolCache: ~Copyable {
 @safe
 @usableFromInline
 struct PoolCore: ~Copyable {
+    // First: the thread sanitizer takes a change of any part that is reached by the core's pointer for one of what lies at its
+    // beginning, and would complain about those who read that.
+    // Protected by `lock`, which may be taken by who is busy in a cache, and not the other way round.
+    var store: PoolStack
     let cacheCapacity: Int
     let storeCapacity: Int
     // SAFETY: made in init, freed in deinit; each cache is used as `PoolCache` says.
     private let caches: UnsafeMutableRawPointer
-    // Protected by `lock`, which may be taken by who is busy in a cache, and not the other way round.
-    var store: PoolStack
     let lock = ThreadLock()
     /// `drain` by `drain`. Taken before `lock`.
     let draining = ThreadLock()
@@ -308,11 +311,13 @@ struct PoolCore: ~Copyable {
         storeCapacity = cacheCapacity * (Scheduler.shared.record.configuration.processors + 1)
         store = PoolStack(capacity: storeCapacity)
         unsafe caches = .allocate(byteCount: count * Self.cacheBytes, alignment: Self.cacheBytes)
-        for index in 0..<count { unsafe cache(index).initialize(to: PoolCache(capacity: cacheCapacity)) }
+        for index in 0..<count {
+            unsafe Self.cache(in: caches, index).initialize(to: PoolCache(capacity: cacheCapacity))
+        }
     }
 
     deinit {
-        for index in 0..<Self.cacheCount { unsafe cache(index).deinitialize(count: 1) }
+        for index in 0..<Self.cacheCount { unsafe Self.cache(in: caches, index).deinitialize(count: 1) }
         unsafe caches.deallocate()
     }
 
@@ -321,9 +326,15 @@ struct PoolCore: ~Copyable {
     /// A pair of lines for each cache: processors fetch neighbours together.
     private static var cacheBytes: Int { 128 }
 
+    /// By the pointer, and not by a borrowed core: others change the store at the same time.
     @inline(__always)
-    func cache(_ index: Int) -> UnsafeMutablePointer<PoolCache> {
-        unsafe (caches + index &* Self.cacheBytes).assumingMemoryBound(to: PoolCache.self)
+    static func cache(_ core: UnsafeMutablePointer<PoolCore>, _ index: Int) -> UnsafeMutablePointer<PoolCache> {
+        unsafe cache(in: core.pointee.caches, index)
+    }
+
+    @inline(__always)
+    private static func cache(in caches: UnsafeMutableRawPointer, _ index: Int) -> UnsafeMutablePointer<PoolCache> {
+        unsafe (caches + index &* cacheBytes).assumingMemoryBound(to: PoolCache.self)
     }
 
     /// The cache of the calling thread's worker, made busy. Nil if it has none (plain threads, workers that stand in for
@@ -334,7 +345,10 @@ struct PoolCore: ~Copyable {
             UInt(bitPattern: worker.record.index)
                 < UInt(bitPattern: thread.record.scheduler.record.configuration.slotCount)
         else { return nil }
-        let cache = unsafe core.pointee.cache(worker.record.index)
+        let cache = unsafe cache(core, worker.record.index)
+        // What others of this worker did in here comes before. The processor knows that; the thread sanitizer, to which
+        // goroutines are threads, learns it from the acquiring load, which costs nothing.
+        unsafe _ = cache.pointee.isBusy.load(ordering: .acquiring)
         unsafe cache.pointee.isBusy.store(true, ordering: .relaxed)
         AsymmetricFence.light()
         // Acquiring: pairs with `drain`, which has emptied it.
