@@ -253,8 +253,9 @@ struct RWMutexCore: ~Copyable {
     @inline(__always)
     private static func enterSlot(_ core: UnsafeMutablePointer<RWMutexCore>) -> Bool {
         guard unsafe core.pointee.bias.load(ordering: .acquiring), let slot = unsafe slot(core) else { return false }
-        // Load and store: no other thread writes it. Releasing, like that of `leaveSlot`: pairs with `readersInSlots`.
-        unsafe slot.pointee.store(slot.pointee.load(ordering: .relaxed) &+ 1, ordering: .releasing)
+        // Load and store: no other thread writes it. Releasing, like that of `leaveSlot`: pairs with `readersInSlots`. Acquiring
+        // hands on what others of this worker have released: for the thread sanitizer, to which goroutines are threads.
+        unsafe slot.pointee.store(slot.pointee.load(ordering: .acquiring) &+ 1, ordering: .releasing)
         AsymmetricFence.light()
         if unsafe core.pointee.bias.load(ordering: .acquiring) { return true }
         // A writer came in between, and may have seen us.
@@ -265,7 +266,7 @@ struct RWMutexCore: ~Copyable {
     @inline(__always)
     private static func leaveSlot(_ core: UnsafeMutablePointer<RWMutexCore>) {
         if let slot = unsafe slot(core) {
-            unsafe slot.pointee.store(slot.pointee.load(ordering: .relaxed) &- 1, ordering: .releasing)
+            unsafe slot.pointee.store(slot.pointee.load(ordering: .acquiring) &- 1, ordering: .releasing)
         } else {
             unsafe core.pointee.strayLeaves.wrappingAdd(1, ordering: .sequentiallyConsistent)
         }
