@@ -17,7 +17,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { SIGNAL_STACK_BYTES = 64 * 1024, BACKTRACE_FRAMES = 32 };
+enum { SIGNAL_STACK_BYTES = 64 * 1024, BACKTRACE_FRAMES = 32, FIRST_FRAMES_BYTES = 1024 };
 
 static struct sigaction previous_segv;
 static struct sigaction previous_bus;
@@ -99,51 +99,102 @@ static void write_frame(int number, uintptr_t address) {
     write_line(&line);
 }
 
-static void registers_of(void *signal_context, uintptr_t *instruction, uintptr_t *frame) {
+struct registers {
+    uintptr_t instruction, stack, frame;
+};
+
+static struct registers registers_of(void *signal_context) {
     ucontext_t *machine = signal_context;
 #if defined(__linux__) && defined(__x86_64__)
-    *instruction = (uintptr_t)machine->uc_mcontext.gregs[REG_RIP];
-    *frame = (uintptr_t)machine->uc_mcontext.gregs[REG_RBP];
+    const greg_t *general = machine->uc_mcontext.gregs;
+    return (struct registers){(uintptr_t)general[REG_RIP], (uintptr_t)general[REG_RSP], (uintptr_t)general[REG_RBP]};
 #elif defined(__linux__) && defined(__aarch64__)
-    *instruction = (uintptr_t)machine->uc_mcontext.pc;
-    *frame = (uintptr_t)machine->uc_mcontext.regs[29];
+    const mcontext_t *state = &machine->uc_mcontext;
+    return (struct registers){(uintptr_t)state->pc, (uintptr_t)state->sp, (uintptr_t)state->regs[29]};
 #elif defined(__APPLE__) && defined(__x86_64__)
-    *instruction = (uintptr_t)machine->uc_mcontext->__ss.__rip;
-    *frame = (uintptr_t)machine->uc_mcontext->__ss.__rbp;
+    const _STRUCT_X86_THREAD_STATE64 *state = &machine->uc_mcontext->__ss;
+    return (struct registers){(uintptr_t)state->__rip, (uintptr_t)state->__rsp, (uintptr_t)state->__rbp};
 #elif defined(__APPLE__) && defined(__aarch64__)
-    *instruction = (uintptr_t)machine->uc_mcontext->__ss.__pc;
-    *frame = (uintptr_t)machine->uc_mcontext->__ss.__fp;
+    const _STRUCT_ARM_THREAD_STATE64 *state = &machine->uc_mcontext->__ss;
+    return (struct registers){(uintptr_t)state->__pc, (uintptr_t)state->__sp, (uintptr_t)state->__fp};
 #else
     (void)machine;
-    *instruction = 0;
-    *frame = 0;
+    return (struct registers){0};
 #endif
+}
+
+/// What a function pushes first: where its caller's lies, and where it returns to.
+struct frame_record {
+    uintptr_t next, address;
+};
+
+static bool is_on_stack(const struct apus_context *context, uintptr_t frame) {
+    // Subtracted from the end: any value may be in the register, also one that an addition would take around.
+    return frame >= (uintptr_t)context->stack_low
+        && frame <= (uintptr_t)context->stack_high - sizeof(struct frame_record) && frame % sizeof(uintptr_t) == 0;
+}
+
+static bool is_in_code(uintptr_t address) {
+    Dl_info info;
+    return address != 0 && dladdr((void *)address, &info) != 0;
+}
+
+/// The next frame record outwards, or 0.
+static uintptr_t next_frame(const struct apus_context *context, uintptr_t frame) {
+    const struct frame_record *record = (const struct frame_record *)frame;
+    return record->next > frame && is_on_stack(context, record->next) ? record->next : 0;
+}
+
+/// Whether a frame record lies here from which one comes to the goroutine's first frames. (What a function that has
+/// returned has left behind may look like a record too, but of its callers' some are overwritten by now.)
+static bool is_frame(const struct apus_context *context, uintptr_t frame) {
+    if (!is_on_stack(context, frame) || !is_in_code(((const struct frame_record *)frame)->address)) {
+        return false;
+    }
+    uintptr_t last = frame;
+    for (uintptr_t next = frame; next != 0; next = next_frame(context, next)) {
+        last = next;
+    }
+    return last != frame && (uintptr_t)context->stack_high - last < FIRST_FRAMES_BYTES;
+}
+
+/// The innermost frame record, or 0 if there is none. The fault may be in a function that keeps none and has the frame
+/// pointer's register for its own use, as the C library's have (deep recursion that allocates ends in one of them most
+/// often): then the lowest on the stack.
+static uintptr_t innermost_frame(const struct apus_context *context, const struct registers *registers) {
+    if (is_frame(context, registers->frame)) {
+        return registers->frame;
+    }
+    uintptr_t low = (uintptr_t)context->stack_low;
+    uintptr_t frame = (registers->stack > low ? registers->stack : low) & ~(uintptr_t)(sizeof(uintptr_t) - 1);
+    while (is_on_stack(context, frame)) {
+        if (is_frame(context, frame)) {
+            return frame;
+        }
+        frame += sizeof(uintptr_t);
+    }
+    return is_on_stack(context, registers->frame) ? registers->frame : 0;
 }
 
 /// Follows the frame pointers, which Swift keeps in every function, as long as they lie on the goroutine's stack.
 static void write_backtrace(const struct apus_context *context, void *signal_context) {
-    uintptr_t instruction, frame;
-    registers_of(signal_context, &instruction, &frame);
+    struct registers registers = registers_of(signal_context);
     int number = 0;
     uint64_t depth = 0;
-    if (instruction != 0) {
-        write_frame(number++, instruction);
+    if (registers.instruction != 0) {
+        write_frame(number++, registers.instruction);
     }
-    uintptr_t low = (uintptr_t)context->stack_low, high = (uintptr_t)context->stack_high;
-    while (frame >= low && frame + 16 <= high && frame % sizeof(uintptr_t) == 0) {
-        uintptr_t next = ((uintptr_t *)frame)[0];
-        uintptr_t address = ((uintptr_t *)frame)[1];
-        if (address == 0) {
+    uintptr_t frame = innermost_frame(context, &registers);
+    while (frame != 0) {
+        const struct frame_record *record = (const struct frame_record *)frame;
+        if (record->address == 0) {
             break;
         }
         if (number < BACKTRACE_FRAMES) {
-            write_frame(number++, address);
+            write_frame(number++, record->address);
         }
         depth++;
-        if (next <= frame) {
-            break;
-        }
-        frame = next;
+        frame = next_frame(context, frame);
     }
     if (depth >= BACKTRACE_FRAMES) {
         struct line line = {.used = 0};

@@ -15,6 +15,7 @@ import Darwin
 
 let overflowScenarios = [
     Scenario("overflow-deep", run: { run in go { overflowDeep() }.join() }),
+    Scenario("overflow-in-library", run: { run in go { overflowInLibrary() }.join() }),
     Scenario("overflow-frames", count: 16, run: overflowFrames),
     Scenario("overflow-last-worker", count: 0, run: overflowLastWorker),
     Scenario("overflow-stack-size", run: { run in go(stackSize: 1 << 20) { overflowDeep() }.join() }),
@@ -50,6 +51,19 @@ private func dive(_ depth: Int) -> Int {
 private func overflowDeep() {
     announce()
     complain("it came back from depth \(dive(0))\n")
+}
+
+@inline(never)
+private func diveIntoLibrary(_ depth: Int) -> Int {
+    if depth == opaque(-1) { return 0 }
+    // Needs more stack than the frames here, and keeps no frame pointer: the fault is in there.
+    unsafe free(realpath("/", nil))
+    return opaque(diveIntoLibrary)(depth + 1) + 1
+}
+
+private func overflowInLibrary() {
+    announce()
+    complain("it came back from depth \(diveIntoLibrary(0))\n")
 }
 
 /// Frames of so many kilobytes each, of which only one word is touched: they step over single pages.

@@ -25,11 +25,12 @@ struct OverflowTests {
         #expect(
             kilobytes.contains(reported.flatMap { Int($0.2) } ?? 0), "\(result.testDescription)",
             sourceLocation: sourceLocation)
-        // One report, with a backtrace.
+        // One report, with a backtrace of whoever has recursed.
         #expect(
             result.errors.matches(of: /overflowed its stack/).count == 1, "\(result.testDescription)",
             sourceLocation: sourceLocation)
         #expect(result.errors.contains("\n  0  0x"), "\(result.testDescription)", sourceLocation: sourceLocation)
+        #expect(result.errors.contains("\n  2  0x"), "\(result.testDescription)", sourceLocation: sourceLocation)
         #expect(!result.errors.contains("came back"), "\(result.testDescription)", sourceLocation: sourceLocation)
         #expect(!result.output.contains(": ok"), "\(result.testDescription)", sourceLocation: sourceLocation)
     }
@@ -37,6 +38,11 @@ struct OverflowTests {
     @Test("Deep recursion", arguments: workerCounts, ["", "guard=protect", "migrate=1"])
     func deep(workers: Int, debug: String) throws {
         try expectOverflow(ChildProgram("overflow-deep", workers: workers, debug: debug))
+    }
+
+    @Test("In a function that keeps no frame pointer", arguments: workerCounts)
+    func library(workers: Int) throws {
+        try expectOverflow(ChildProgram("overflow-in-library", workers: workers))
     }
 
     @Test("Frames that step over single pages", arguments: [16, 32, 48], ["", "guard=protect"])
