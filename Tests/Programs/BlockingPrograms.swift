@@ -169,6 +169,7 @@ private func hogAfterIdleness(_ run: Run) {
         run.checkEqual(socket.receive(run), 7, "the byte")
         started.set()
         while !stop.isSet { apus_spin_hint() }
+        socket.close()
     }
     let other = go { _ = others.receive() }
     waitUntilMonitorSleeps()
@@ -180,6 +181,7 @@ private func hogAfterIdleness(_ run: Run) {
     makeProgress(run)
     stop.set()
     hog.join()
+    apus_descriptor_close(far)
 }
 
 /// The same, after `blocking { }` in which the worker fell idle.

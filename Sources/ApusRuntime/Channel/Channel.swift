@@ -148,6 +148,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
     ///   closed. Never waits.
     @inlinable
     public func trySend(_ element: consuming sending Element) -> sending Element? {
+        guard reference.maySend() else { return element }
         switch reference.beginSend() {
         case .ring(let place):
             unsafe place.initializeMemory(as: Element.self, to: element)
@@ -170,6 +171,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// - Returns: The oldest unreceived element, or nil: the channel is empty, or closed and drained. Never waits.
     @inlinable
     public func tryReceive() -> sending Element? {
+        guard reference.mayReceive() else { return nil }
         let step = reference.beginReceive()
         if case .wait = step {
             reference.cancelStep()

@@ -26,11 +26,20 @@ struct ChannelCore: ~Copyable {
     // receivers only while it is empty.
     var senders = WaitQueue()
     var receivers = WaitQueue()
-    var isClosed = false
+    var isClosed: Bool {
+        @inline(__always) get { atomicIsClosed.load(ordering: .relaxed) }
+        @inline(__always) nonmutating set { atomicIsClosed.store(newValue, ordering: .relaxed) }
+    }
     /// Elements in the ring, and where the oldest one lies.
-    var count = 0
+    var count: Int {
+        @inline(__always) get { atomicCount.load(ordering: .acquiring) }
+        @inline(__always) nonmutating set { atomicCount.store(newValue, ordering: .relaxed) }
+    }
     var head = 0
     var lock = ThreadLock()
+    // Written under the lock only, but read without it by `mayReceive` and `maySend`.
+    private let atomicIsClosed = Atomic(false)
+    private let atomicCount = Atomic(0)
     @usableFromInline
     let capacity: Int
     /// Bytes from one element to the next.
@@ -134,10 +143,34 @@ struct ChannelReference: @unchecked Sendable {
     var capacity: Int { unsafe core.pointee.capacity }
 
     @usableFromInline
-    var count: Int { unsafe core.pointee.lock.withLock { unsafe core.pointee.count } }
+    var count: Int { unsafe core.pointee.count }
 
     @usableFromInline
     var isClosed: Bool { unsafe core.pointee.lock.withLock { unsafe core.pointee.isClosed } }
+
+    // MARK: Looking, without the lock
+
+    // False is exact: at one moment during the call there was nothing to receive, or no room, and the channel was open; for
+    // it is looked at `isClosed` last, and what is closed stays so. So who does not want to wait need not lock for that.
+    // True may be over by now, or be a waiter that somebody else has claimed. (Go: runtime/chan.go, `empty` and `full`.)
+
+    /// Whether `beginReceive` may find something.
+    @usableFromInline
+    func mayReceive() -> Bool {
+        schedulingPoint()
+        // Senders wait at a full ring only: where there is a ring, its count says it all.
+        let isEmpty = unsafe core.pointee.capacity == 0 ? core.pointee.senders.isEmpty : core.pointee.count == 0
+        return unsafe !isEmpty || core.pointee.isClosed
+    }
+
+    /// Whether `beginSend` may find room or a receiver.
+    @usableFromInline
+    func maySend() -> Bool {
+        schedulingPoint()
+        let capacity = unsafe core.pointee.capacity
+        let isFull = unsafe capacity == 0 ? core.pointee.receivers.isEmpty : core.pointee.count == capacity
+        return unsafe !isFull || core.pointee.isClosed
+    }
 
     private func slot(_ offset: Int) -> UnsafeMutableRawPointer {
         var index = unsafe core.pointee.head + offset

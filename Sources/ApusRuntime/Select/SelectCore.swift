@@ -21,7 +21,8 @@ import CApus
 @usableFromInline
 @safe
 struct SelectEntry {
-    enum Kind: UInt8 { case receive, send, timeout, otherwise, never }
+    /// Timeouts and `otherwise` are entries for their index only, as cases that are not wanted.
+    enum Kind: UInt8 { case receive, send, never }
 
     var kind: Kind
     /// A send that is chosen also when the channel is closed, to say so; else such a case is never ready.
@@ -30,12 +31,12 @@ struct SelectEntry {
     /// Where the element lies, or shall be put.
     @usableFromInline
     let place: UnsafeMutableRawPointer?
-    let deadline: MonotonicTime
     fileprivate var node: WaitNode
-    /// The indices of all entries in the order in which they are looked at: of the entry at this position.
-    fileprivate var inTurn: Int
-    /// The same in the order of their channels' addresses.
-    fileprivate var inLockOrder: Int
+    // Two lists of indices, of the entries that have a channel: what stands at this entry's position in them.
+    /// In the order in which they are looked at.
+    fileprivate var inTurn = 0
+    /// In the order of their channels' addresses.
+    fileprivate var inLockOrder = 0
 }
 
 /// The cases of one `select`, being collected and waited for. Public only for the protocol that names it.
@@ -45,6 +46,12 @@ public struct SelectEntries {
     private var storage: UnsafeMutableRawPointer
     @usableFromInline
     private(set) var count = 0
+    /// How many of them have a channel.
+    fileprivate var channelCount = 0
+    /// The earliest one's.
+    private var deadline = MonotonicTime.distantFuture
+    private var timeoutIndex = 0
+    private var otherwiseIndex: Int?
     private let waiter: GoroutineReference
 
     /// Both may be nil for an empty list.
@@ -81,20 +88,31 @@ public struct SelectEntries {
     mutating func addNever() { unsafe add(.never) }
 
     @usableFromInline
-    mutating func addTimeout(_ timeout: Duration) { unsafe add(.timeout, deadline: .after(timeout)) }
+    mutating func addTimeout(_ timeout: Duration) {
+        let deadline = MonotonicTime.after(timeout)
+        if deadline < self.deadline { (self.deadline, timeoutIndex) = (deadline, count) }
+        unsafe add(.never)
+    }
 
     @usableFromInline
-    mutating func addOtherwise() { unsafe add(.otherwise) }
+    mutating func addOtherwise() {
+        otherwiseIndex = count
+        unsafe add(.never)
+    }
 
     private mutating func add(
         _ kind: SelectEntry.Kind, channel: ChannelReference? = nil, place: UnsafeMutableRawPointer? = nil,
-        reportsClosed: Bool = false, deadline: MonotonicTime = .distantFuture
+        reportsClosed: Bool = false
     ) {
         unsafe (base + count).initialize(
             to: SelectEntry(
-                kind: kind, reportsClosed: reportsClosed, channel: channel, place: place, deadline: deadline,
-                node: WaitNode(goroutine: waiter, isClaimable: true, element: place), inTurn: count, inLockOrder: count)
-        )
+                kind: kind, reportsClosed: reportsClosed, channel: channel, place: place,
+                node: WaitNode(goroutine: waiter, isClaimable: true, element: place)))
+        if channel != nil {
+            unsafe base[channelCount].inTurn = count
+            unsafe base[channelCount].inLockOrder = count
+            channelCount += 1
+        }
         count += 1
     }
 
@@ -164,7 +182,10 @@ extension SelectEntries {
             shuffle()
             lockAll()
             if let choice = findReady() { return choice }
-            let (deadline, timeoutIndex) = earliestDeadline()
+            if let otherwiseIndex {
+                unlockAll()
+                return SelectChoice(index: otherwiseIndex, outcome: .reached)
+            }
             if deadline != .distantFuture, deadline <= .now {
                 unlockAll()
                 return SelectChoice(index: timeoutIndex, outcome: .reached)
@@ -173,7 +194,7 @@ extension SelectEntries {
                 unlockAll()
                 return nil
             }
-            let (winner, isExpired) = wait(until: deadline)
+            let (winner, isExpired) = wait()
             if let winner, let choice = choice(of: winner) { return choice }
             if winner == nil, isExpired { return SelectChoice(index: timeoutIndex, outcome: .reached) }
         }
@@ -181,10 +202,9 @@ extension SelectEntries {
 
     // MARK: One moment for all
 
-    /// Looks at all cases in a random order, with all locks held; releases them, except the chosen one's.
+    /// Looks at all channels in a random order, with all locks held; releases them, except the chosen one's.
     private func findReady() -> SelectChoice? {
-        var otherwise: Int?
-        for position in 0..<count {
+        for position in 0..<channelCount {
             let index = unsafe base[position].inTurn
             switch unsafe base[index].kind {
             case .receive:
@@ -213,21 +233,10 @@ extension SelectEntries {
                     unlockAll(except: unsafe base[index].channel)
                     return SelectChoice(index: index, outcome: .sendPrepared(step))
                 }
-            case .otherwise: otherwise = index
-            case .timeout, .never: continue
+            case .never: continue
             }
         }
-        guard let otherwise else { return nil }
-        unlockAll()
-        return SelectChoice(index: otherwise, outcome: .reached)
-    }
-
-    private func earliestDeadline() -> (MonotonicTime, index: Int) {
-        var earliest = (MonotonicTime.distantFuture, index: 0)
-        for index in 0..<count where unsafe base[index].kind == .timeout {
-            if unsafe base[index].deadline < earliest.0 { earliest = (unsafe base[index].deadline, index) }
-        }
-        return earliest
+        return nil
     }
 
     // MARK: Waiting
@@ -235,14 +244,14 @@ extension SelectEntries {
     /// Queues up everywhere and parks; unlocks all. Returns the case whose channel has claimed the wait, if one has.
     ///
     /// In the random order too: of cases that wait for one channel, whoever comes there meets the one that queued up first.
-    private func wait(until deadline: MonotonicTime) -> (winner: Int?, isExpired: Bool) {
-        for position in 0..<count {
+    private func wait() -> (winner: Int?, isExpired: Bool) {
+        for position in 0..<channelCount {
             let index = unsafe base[position].inTurn
             unsafe base[index].node.outcome = .none
             switch unsafe base[index].kind {
             case .receive: unsafe base[index].channel!.core.pointee.receivers.append(&base[index].node)
             case .send: unsafe base[index].channel!.core.pointee.senders.append(&base[index].node)
-            case .timeout, .otherwise, .never: break
+            case .never: break
             }
         }
         var frame = self
@@ -254,22 +263,20 @@ extension SelectEntries {
         if Sanitizer.listens { forEachChannel { unsafe $0.core.pointee.lock.acquireAfterCommit() } }
         let isExpired = deadline != .distantFuture && waiter.stopDeadline()
         var winner: Int?
-        for index in 0..<count where unsafe base[index].node.outcome != .none {
-            winner = index
-        }
-        for index in 0..<count where index != winner {
-            removeNode(index)
+        for position in 0..<channelCount {
+            let index = unsafe base[position].inTurn
+            if unsafe base[index].node.outcome != .none { winner = index } else { removeNode(index) }
         }
         return (winner, isExpired)
     }
 
     private func removeNode(_ index: Int) {
-        guard let channel = unsafe base[index].channel else { return }
+        let channel = unsafe base[index].channel!
         unsafe ChannelCore.lock(channel.core)
         switch unsafe base[index].kind {
         case .receive: unsafe channel.core.pointee.receivers.remove(&base[index].node)
         case .send: unsafe channel.core.pointee.senders.remove(&base[index].node)
-        case .timeout, .otherwise, .never: break
+        case .never: break
         }
         unsafe ChannelCore.unlock(channel.core)
     }
@@ -288,12 +295,9 @@ extension SelectEntries {
 
     // MARK: Orders and locks
 
-    /// Channels come after all else in the order of the locks.
-    fileprivate var hasChannels: Bool { unsafe count > 0 && base[base[count - 1].inLockOrder].channel != nil }
-
     private func sortByAddress() {
         // Insertion sort: cases are few.
-        for position in 1..<max(count, 1) {
+        for position in 1..<max(channelCount, 1) {
             let index = unsafe base[position].inLockOrder
             var gap = position
             while gap > 0, address(unsafe base[gap - 1].inLockOrder) > address(index) {
@@ -305,28 +309,31 @@ extension SelectEntries {
     }
 
     private func address(_ index: Int) -> UInt {
-        unsafe UInt(bitPattern: base[index].channel?.core)
+        unsafe UInt(bitPattern: base[index].channel!.core)
     }
 
     /// Fisher and Yates: every order is equally likely, so every ready case is.
     private func shuffle() {
-        for position in 0..<count {
+        guard channelCount > 1 else { return }
+        for position in 1..<channelCount {
             let other = Int(truncatingIfNeeded: selectRandom() % UInt64(position + 1))
+            let index = unsafe base[position].inTurn
             unsafe base[position].inTurn = base[other].inTurn
-            unsafe base[other].inTurn = position
+            unsafe base[other].inTurn = index
         }
     }
 
-    /// Each channel once, though cases may share it: equal addresses are neighbours, and no channel comes first. After the
-    /// last call of `body` the entries are not looked at: see `commitSelect`.
-    private func forEachChannel(_ body: (ChannelReference) -> Void) {
+    /// Each channel once, though cases may share it: equal addresses are neighbours. After the last call of `body` the
+    /// entries are not looked at: see `commitSelect`.
+    fileprivate func forEachChannel(_ body: (ChannelReference) -> Void) {
         var position = 0
-        while position < count {
-            let index = unsafe base[position].inLockOrder
-            let channel = unsafe base[index].channel
+        while position < channelCount {
+            let channel = unsafe base[base[position].inLockOrder].channel!
             position += 1
-            while position < count, address(unsafe base[position].inLockOrder) == address(index) { position += 1 }
-            if let channel { body(channel) }
+            while position < channelCount, unsafe address(base[position].inLockOrder) == UInt(bitPattern: channel.core) {
+                position += 1
+            }
+            body(channel)
         }
     }
 
@@ -346,9 +353,8 @@ private let commitSelect: ParkCommit = { goroutine, context in
     // take its frame, where the entries lie, with it. It locks all channels to take its nodes out, except the one that woke
     // it, which could do so only when it was unlocked. Without any channel nothing holds it up, and nothing is left to do.
     let entries = unsafe context!.assumingMemoryBound(to: SelectEntries.self).pointee
-    let hasChannels = entries.hasChannels
     let isWaiting = unsafe GoroutineReference(goroutine).record.wait.publish(interruptible: true)
-    if hasChannels { entries.unlockAll() }
+    if entries.channelCount > 0 { entries.unlockAll() }
     return isWaiting
 }
 

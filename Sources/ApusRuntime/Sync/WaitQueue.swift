@@ -3,6 +3,8 @@
 // Who waits for what: first-in first-out queues of nodes that lie in the frames of the waiting functions, so waiting
 // allocates nothing. A queue belongs to an object and is protected by that object's lock.
 
+import Synchronization
+
 /// One wait of one goroutine or thread. It lives in the frame of the function that waits, from before it is queued until
 /// after it was woken.
 @safe
@@ -45,11 +47,17 @@ enum WaitOutcome: UInt8 {
 package struct WaitQueue: ~Copyable {
     // SAFETY: every node in the list belongs to a function that cannot return before the node is taken out, which
     // happens under the owner's lock only.
-    private var head: UnsafeMutablePointer<WaitNode>?
+    private var head: UnsafeMutablePointer<WaitNode>? {
+        @inline(__always) get { unsafe atomicHead.load(ordering: .acquiring) }
+        @inline(__always) nonmutating set { unsafe atomicHead.store(newValue, ordering: .relaxed) }
+    }
     private var tail: UnsafeMutablePointer<WaitNode>?
+    /// Written under the lock only, but asked by `isEmpty` without it.
+    private let atomicHead = unsafe Atomic<UnsafeMutablePointer<WaitNode>?>(nil)
 
     package init() {}
 
+    /// May be asked without the lock too: what it says was true at one moment, before all that the caller looks at next.
     @inline(__always)
     var isEmpty: Bool { unsafe head == nil }
 
