@@ -130,6 +130,7 @@ func spawn(
     _ body: sending @escaping () -> Void
 ) -> Goroutine {
     guard let stackSize else { return spawn(birthplace: birthplace, name: name, scope: scope, body) }
+    if stackSize < 0 { fail("go(stackSize: \(stackSize)): a number of bytes is zero or more") }
     nonisolated(unsafe) let body = body
     return spawn(birthplace: birthplace, name: name, scope: scope) { withStack(atLeast: stackSize, unsafe body) }
 }

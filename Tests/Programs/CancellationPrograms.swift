@@ -13,6 +13,8 @@ let cancellationScenarios = [
     Scenario("cancel-beside-the-end", count: 3000, run: cancelBesideTheEnd),
     Scenario("cancel-beside-reads", count: 2000, run: cancelBesideReads),
     Scenario("cancel-beside-accepts", count: 200, run: cancelBesideAccepts),
+    Scenario("cancel-beside-leaving", count: 20_000, run: cancelBesideLeaving),
+    Scenario("select-beside-close", count: 20_000, run: selectBesideClose),
     Scenario("timeouts-nested", count: 3000, run: timeoutsNested),
     Scenario("group-storm", count: 300, run: groupStorm),
 ]
@@ -389,4 +391,47 @@ private func groupStorm(_ run: Run) {
     }
     drivers.wait()
     run.checkEqual(running.value, 0, "the goroutines that outlive their groups")
+}
+
+/// A goroutine that leaves a scope at the moment in which it is cancelled stays cancelled: its later waits end.
+private func cancelBesideLeaving(_ run: Run) {
+    let never = Channel<Void>()
+    var random = run.random(0)
+    for _ in 0..<run.count {
+        let hasBegun = Hint()
+        let scopes = Int(random.next() % 8) + 1
+        let goroutine = go {
+            hasBegun.set()
+            for _ in 0..<scopes { try? withTimeout(.seconds(3600)) {} }
+            _ = never.receive()
+        }
+        // With one worker nothing is simultaneous.
+        while !hasBegun.isSet { Goroutine.yield() }
+        for _ in 0..<random.next() % 200 { apus_spin_hint() }
+        goroutine.cancel()
+        goroutine.join()
+    }
+}
+
+/// A channel at which a sender waits until it is closed is ready all the time: `otherwise` is never chosen.
+private func selectBesideClose(_ run: Run) {
+    var random = run.random(0)
+    for _ in 0..<run.count {
+        let channel = Channel<Int>()
+        let sender = go { try? channel.send(1) }
+        while !channel.hasWaitingSender { Goroutine.yield() }
+        let pause = random.next() % 100
+        let closer = go {
+            for _ in 0..<pause { apus_spin_hint() }
+            channel.close()
+        }
+        var isReady = false
+        select {
+            channel.onReceive { _ in isReady = true }
+            otherwise {}
+        }
+        run.check(isReady, "otherwise was chosen, though there was a sender, and then the channel was closed")
+        closer.join()
+        _ = sender.join()
+    }
 }

@@ -7,6 +7,8 @@ import CApus
 
 let channelScenarios = [
     Scenario("channel-stress", count: 4000, run: channelStress),
+    Scenario("channel-negative", run: { _ in _ = Channel<Int>(capacity: opaque(-1)) }),
+    Scenario("channel-too-large", run: { _ in _ = Channel<Int>(capacity: opaque(.max)) }),
     Scenario("channel-order", count: 4000, run: channelOrder),
     Scenario("channel-waiters-in-order", count: 100, run: waitersInOrder),
     Scenario("channel-try", count: 4000, run: channelTry),

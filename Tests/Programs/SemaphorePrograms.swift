@@ -12,6 +12,7 @@ let semaphoreScenarios = [
     Scenario("semaphore-head-gives-up", count: 300, run: semaphoreHeadGivesUp),
     Scenario("semaphore-large-request", count: 50, run: semaphoreLargeRequest),
     Scenario("semaphore-released-twice", run: { _ in Semaphore(permits: 1).release() }),
+    Scenario("semaphore-released-too-many", run: { _ in Semaphore(permits: 1).release(1 << 62) }),
     Scenario("semaphore-too-many", run: { _ in try? Semaphore(permits: 2).acquire(3) }),
     Scenario("semaphore-negative", run: { _ in Semaphore(permits: 2).release(-1) }),
     Scenario("semaphore-none", run: { _ in _ = Semaphore(permits: 0) }),

@@ -8,6 +8,10 @@ import CApus
 let stackScenarios = [
     Scenario("stacks-are-separate", count: 64, run: stacksAreSeparate),
     Scenario("stack-size", run: stackSize),
+    Scenario("stack-negative", run: { _ in go(stackSize: opaque(-1)) {}.join() }),
+    Scenario("stack-too-large", run: { _ in go(stackSize: opaque(.max)) {}.join() }),
+    Scenario("with-stack-negative", run: { _ in withStack(atLeast: opaque(-1)) {} }),
+    Scenario("with-stack-too-large", run: { _ in withStack(atLeast: opaque(.max / 2)) {} }),
     Scenario("with-stack-recursion", count: 100, run: withStackRecursion),
     Scenario("with-stack-results", run: withStackResults),
     Scenario("with-stack-migration", count: 30, run: withStackMigration),

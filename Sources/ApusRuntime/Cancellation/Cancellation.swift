@@ -59,7 +59,9 @@ extension Goroutine {
     /// Why the calling goroutine has been cancelled; nil if it has not.
     public static var cancellation: Cancellation? {
         guard let thread = ThreadReference.current else { return nil }
-        return (thread.running ?? thread.record.waiter).cancellation
+        // In `blocking` it is the thread that waits, so the scopes that were entered there are the thread's.
+        let own = thread.record.worker == nil ? thread.record.waiter.cancellation : nil
+        return own ?? thread.running?.cancellation
     }
 
     /// Throws if the calling goroutine has been cancelled.
@@ -92,11 +94,17 @@ extension RecordReference where Record == GoroutineRecord {
     }
 
     /// Notes that an operation that cannot throw has ended early: the scopes that are to blame throw at their end.
+    ///
+    /// Those around a group are too if it was their time that was up: the group's result is then not a whole one. (A group
+    /// that was cancelled otherwise has its error, or was cancelled by who wants no result.) What is outside of a shield
+    /// does not count inside of it.
     func noteCutShort() {
         var next = unsafe record.scope?.takeUnretainedValue()
         while let scope = next {
-            if scope.cancellation != nil { scope.isCutShort = true }
-            next = scope.enclosing
+            let reason = scope.cancellation
+            if reason != nil { scope.isCutShort = true }
+            if scope.isShield { return }
+            next = scope.enclosing ?? (reason == .deadlineExceeded ? scope.parent : nil)
         }
     }
 

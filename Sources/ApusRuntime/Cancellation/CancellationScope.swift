@@ -26,11 +26,16 @@ final class CancellationScope: @unchecked Sendable {
     /// The scope around this one in the same goroutine.
     let enclosing: CancellationScope?
     /// From where cancellation comes down: the scope around, or the group that the goroutine belongs to.
-    private let parent: CancellationScope?
+    let parent: CancellationScope?
     /// Cancellation from around does not count.
     let isShield: Bool
-    /// An operation that cannot throw was ended early. Written and read by the scope's goroutine alone.
-    var isCutShort = false
+    /// An operation that cannot throw was ended early. Written by the scope's goroutine and by those of its groups, which have
+    /// ended before it is read.
+    var isCutShort: Bool {
+        get { atomicIsCutShort.load(ordering: .relaxed) }
+        set { atomicIsCutShort.store(newValue, ordering: .relaxed) }
+    }
+    private let atomicIsCutShort = Atomic(false)
 
     private let mark = Atomic<UInt8>(0)
     private let lock = ThreadLock()
@@ -77,9 +82,9 @@ final class CancellationScope: @unchecked Sendable {
     func leave() {
         schedulingPoint()
         let waiter = goroutine!
-        precondition(
-            unsafe waiter.record.scope?.toOpaque() == Unmanaged.passUnretained(self).toOpaque(),
-            "apus: a cancellation scope is left by another goroutine than the one that entered it")
+        guard unsafe waiter.record.scope?.toOpaque() == Unmanaged.passUnretained(self).toOpaque() else {
+            fail("a cancellation scope is left by another goroutine than the one that entered it, or in another order")
+        }
         detachFromParent()
         let joinLock = unsafe JoinLocks.lock(for: waiter)
         unsafe joinLock.pointee.lock()
@@ -91,7 +96,7 @@ final class CancellationScope: @unchecked Sendable {
         lock.unlock()
         // The bit may be this scope's, and the mark of what is around may be one that counted for nothing in here.
         waiter.record.wait.setInterrupted()
-        if waiter.cancellation == nil, enclosing == nil { waiter.record.wait.clearInterrupted() }
+        // Clears the bit again if nothing counts. Nobody else may do so: a cancellation that comes meanwhile would be lost.
         _ = waiter.cancellation
         unsafe Unmanaged.passUnretained(self).release()
     }

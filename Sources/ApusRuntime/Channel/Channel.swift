@@ -27,7 +27,6 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// - Parameter capacity: Elements that wait for a receiver before `send` waits too; zero or more.
     @inlinable
     public init(capacity: Int = 0) {
-        precondition(capacity >= 0, "apus: a channel's capacity is zero or more")
         reference = ChannelReference(
             capacity: capacity, stride: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
     }
@@ -50,6 +49,9 @@ public final class Channel<Element: ~Copyable>: Sendable {
 
     /// Elements that the channel's buffer holds at most.
     public var capacity: Int { reference.capacity }
+
+    /// Whether a sender waits at this moment. For tests.
+    package var hasWaitingSender: Bool { reference.hasWaitingSender }
 
     /// Whether `close` was called.
     public var isClosed: Bool { reference.isClosed }

@@ -33,7 +33,7 @@ struct ChannelCore: ~Copyable {
     /// Elements in the ring, and where the oldest one lies.
     var count: Int {
         @inline(__always) get { atomicCount.load(ordering: .acquiring) }
-        @inline(__always) nonmutating set { atomicCount.store(newValue, ordering: .relaxed) }
+        @inline(__always) nonmutating set { atomicCount.store(newValue, ordering: .releasing) }
     }
     var head = 0
     var lock = ThreadLock()
@@ -105,11 +105,19 @@ struct ChannelReference: @unchecked Sendable {
     // SAFETY: freed by the channel that owns it, which outlives every call on it.
     let core: UnsafeMutablePointer<ChannelCore>
 
+    /// Half of the address space.
+    private static var maximumBytes: Int { 1 << 46 }
+
     @usableFromInline
     init(capacity: Int, stride: Int, alignment: Int) {
+        if capacity < 0 { fail("Channel(capacity: \(capacity)): a channel's capacity is zero or more") }
+        let (ringBytes, isTooMuch) = capacity.multipliedReportingOverflow(by: stride)
+        if isTooMuch || ringBytes > Self.maximumBytes {
+            fail("Channel(capacity: \(capacity)): its elements would need more memory than any machine has")
+        }
         let ringOffset = MemoryLayout<ChannelCore>.size.roundedUp(to: alignment)
         let block = UnsafeMutableRawPointer.allocate(
-            byteCount: ringOffset + capacity * stride, alignment: max(alignment, 16))
+            byteCount: ringOffset + ringBytes, alignment: max(alignment, 16))
         unsafe core = block.bindMemory(to: ChannelCore.self, capacity: 1)
         unsafe core.initialize(to: ChannelCore(capacity: capacity, stride: stride, ring: block + ringOffset))
     }
@@ -148,10 +156,13 @@ struct ChannelReference: @unchecked Sendable {
     @usableFromInline
     var isClosed: Bool { unsafe core.pointee.lock.withLock { unsafe core.pointee.isClosed } }
 
+    var hasWaitingSender: Bool { unsafe core.pointee.lock.withLock { unsafe !core.pointee.senders.isEmpty } }
+
     // MARK: Looking, without the lock
 
     // False is exact: at one moment during the call there was nothing to receive, or no room, and the channel was open; for
-    // it is looked at `isClosed` last, and what is closed stays so. So who does not want to wait need not lock for that.
+    // it is looked at `isClosed` last, and what is closed stays so. (Who closes says so before he sends waiters away: hence
+    // the releasing stores.) So who does not want to wait need not lock for that.
     // True may be over by now, or be a waiter that somebody else has claimed. (Go: runtime/chan.go, `empty` and `full`.)
 
     /// Whether `beginReceive` may find something.

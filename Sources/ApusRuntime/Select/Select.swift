@@ -30,7 +30,7 @@
 /// Cases may be conditional (`when:`, `if`, `switch`) and made in a loop (`for`). Without any case, or when none can ever become
 /// ready, it waits for ever. The handlers run after the choice, in the calling goroutine, without any lock; they may throw.
 ///
-/// When the goroutine is cancelled while the call waits, or before it, none of the cases runs.
+/// When the goroutine is cancelled while the call waits, or would have to wait and is cancelled already, none of the cases runs.
 ///
 /// - Complexity: O(n²) at most for n cases. An optimised build allocates nothing for up to six cases, none of which is in an
 ///   `if`, a `switch` or a loop; else what the handlers capture may need memory. (`Benchmarks/compare --only allocations`)

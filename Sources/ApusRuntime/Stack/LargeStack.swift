@@ -25,7 +25,7 @@ import CApus
 public func withStack<Value, Failure: Error>(
     atLeast bytes: Int, _ body: () throws(Failure) -> Value
 ) throws(Failure) -> Value {
-    precondition(bytes >= 0, "apus: withStack(atLeast:) takes a number of bytes, not a negative one")
+    if bytes < 0 { fail("withStack(atLeast: \(bytes)): a number of bytes is zero or more") }
     guard let goroutine = ThreadReference.current?.running else {
         return try callOnLargeStack(bytes: bytes, goroutine: nil, body)
     }
@@ -105,12 +105,14 @@ private struct LargeStack {
     }()
 
     static func take(bytes: Int) -> LargeStack {
+        guard bytes < 1 << (smallestClass + classCount - 2) else {
+            fail("a stack of \(bytes) bytes is more than any machine has; ask for less")
+        }
         // What the caller asks for, and room for the call itself.
         let needed = bytes + 4096
         var sizeClass = smallestClass
         while 1 << sizeClass < needed { sizeClass += 1 }
         let index = sizeClass - smallestClass
-        guard index < classCount else { fail("withStack(atLeast: \(bytes)) asks for more than any machine has") }
         unsafe pool.pointee.lock.lock()
         unsafe pool.pointee.inUse += 1
         if let low = unsafe pool.pointee.first[index] {

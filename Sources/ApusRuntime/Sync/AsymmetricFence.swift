@@ -29,9 +29,12 @@ enum AsymmetricFence {
 
     static func heavy() {
         let result = apus_fence_heavy()
-        // It was registered: the kernel has no other reason to refuse.
+        // It was registered, so it was allowed then: a sandbox has been closed since. Going on without the fence would let a
+        // reader and a writer in together.
         if result != 0 {
-            fail("the kernel refuses membarrier (error \(-result)), although it has registered the process")
+            fail(
+                "the kernel refuses membarrier (error \(-result)), which it had allowed before; allow it in the sandbox, or set APUS_DEBUG=fences=full"
+            )
         }
     }
 }

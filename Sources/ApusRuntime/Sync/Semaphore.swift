@@ -91,6 +91,8 @@ public final class Semaphore: Sendable {
     @inline(__always)
     public func release(_ count: Int = 1) {
         if count < 0 { failNegative("release", count) }
+        // Beyond what the word can count, and so not seen in it.
+        if count > permits { failReleased(count) }
         let word = unsafe core.pointee.word.wrappingAdd(count &* 2, ordering: .releasing).newValue
         if word & 1 != 0 || word >> 1 > permits { releaseSlowly(word) }
     }
@@ -144,6 +146,12 @@ public final class Semaphore: Sendable {
             fail("Semaphore.release() gives back more than was taken: \(word >> 1) of \(permits) permits are free now")
         }
         unsafe SemaphoreCore.grant(core)
+    }
+
+    @usableFromInline
+    @inline(never)
+    func failReleased(_ count: Int) -> Never {
+        fail("Semaphore.release(\(count)) gives back more than was taken: there are \(permits) permits")
     }
 
     @usableFromInline

@@ -49,10 +49,10 @@ package struct WaitQueue: ~Copyable {
     // happens under the owner's lock only.
     private var head: UnsafeMutablePointer<WaitNode>? {
         @inline(__always) get { unsafe atomicHead.load(ordering: .acquiring) }
-        @inline(__always) nonmutating set { unsafe atomicHead.store(newValue, ordering: .relaxed) }
+        @inline(__always) nonmutating set { unsafe atomicHead.store(newValue, ordering: .releasing) }
     }
     private var tail: UnsafeMutablePointer<WaitNode>?
-    /// Written under the lock only, but asked by `isEmpty` without it.
+    /// Written under the lock only, but asked by `isEmpty` without it. Who sees what was stored sees all that was done before.
     private let atomicHead = unsafe Atomic<UnsafeMutablePointer<WaitNode>?>(nil)
 
     package init() {}

@@ -24,6 +24,11 @@ struct CancellationRaceTests {
         try expectScenario("cancel-beside-the-end", workers: workers)
     }
 
+    @Test("Who leaves a scope while it is cancelled stays cancelled", arguments: workerCounts)
+    func leaving(workers: Int) throws {
+        try expectScenario("cancel-beside-leaving", workers: workers)
+    }
+
     @Test("Timeouts in timeouts", arguments: workerCounts, ["", "queue=2,migrate=2"])
     func timeouts(workers: Int, debug: String) throws {
         try expectScenario("timeouts-nested", workers: workers, debug: debug)

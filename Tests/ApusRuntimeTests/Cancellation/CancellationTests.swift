@@ -164,6 +164,55 @@ struct CancellationTests {
         #expect(result == (false, 3, true, true))
     }
 
+    @Test("What is cut short inside a shield is not blamed on what is around it")
+    func cutShortInShield() throws {
+        let inner = Channel<Void>()
+        let value = try withTimeout(.zero) {
+            withCancellationShield { _ = try? withTimeout(.milliseconds(1)) { _ = inner.receive() } }
+            return 5
+        }
+        #expect(value == 5)
+    }
+
+    @Test("In blocking the scopes that are entered there count")
+    func inBlocking() {
+        let goroutine = go {
+            blocking { () -> Cancellation? in
+                do {
+                    try withTimeout(.milliseconds(1)) {
+                        sleep(for: .seconds(3600))
+                        try Goroutine.checkCancellation()
+                    }
+                    return nil
+                } catch {
+                    return error as? Cancellation
+                }
+            }
+        }
+        #expect(goroutine.join() == .deadlineExceeded)
+        let busy = go {
+            blocking {
+                try? withTimeout(.milliseconds(1)) {
+                    while !Goroutine.isCancelled {}
+                }
+                return Goroutine.isCancelled
+            }
+        }
+        #expect(!busy.join())
+        // The goroutine's own cancellation is seen in there too.
+        let isInside = Channel<Void>()
+        let cancelled = go {
+            blocking {
+                isInside.close()
+                while !Goroutine.isCancelled {}
+                return Goroutine.cancellation
+            }
+        }
+        _ = isInside.receive()
+        cancelled.cancel()
+        #expect(cancelled.join() == .requested)
+    }
+
     @Test("On a plain thread a timeout works too")
     func plainThread() {
         let channel = Channel<Int>()

@@ -113,6 +113,30 @@ struct GoroutineGroupTests {
         #expect(ended.withLock { $0 } == 3)
     }
 
+    @Test("A group that a timeout has cut short has no result")
+    func cutShort() {
+        let numbers = Channel<Int>(capacity: 3)
+        for number in 1...3 { try? numbers.send(number) }
+        #expect(throws: Cancellation.deadlineExceeded) {
+            try withTimeout(.milliseconds(5)) {
+                try withGoroutineGroup { group in
+                    group.go { numbers.reduce(0, +) }.join()
+                }
+            }
+        }
+        // But for one that was cancelled on purpose.
+        let sum = try? withTimeout(.seconds(3600)) {
+            try withGoroutineGroup { group in
+                for number in 1...3 { try numbers.send(number) }
+                let sum = group.go { numbers.reduce(0, +) }
+                while numbers.count > 0 { Goroutine.yield() }
+                group.cancel()
+                return sum.join()
+            }
+        }
+        #expect(sum == 6)
+    }
+
     @Test("cancel() of a goroutine reaches its group, even while it joins one of it")
     func cancelledParent() throws {
         let parent = go {

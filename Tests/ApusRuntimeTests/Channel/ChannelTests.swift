@@ -323,4 +323,16 @@ struct ChannelTests {
         try expectScenario("channel-sieve", workers: workers, debug: debug)
         try expectScenario("channel-semaphore", workers: workers, debug: debug)
     }
+    @Test(
+        "Mistakes",
+        arguments: [
+            ("channel-negative", "apus: Channel(capacity: -1): a channel's capacity is zero or more\n"),
+            (
+                "channel-too-large",
+                "apus: Channel(capacity: 9223372036854775807): its elements would need more memory than any machine has\n"
+            ),
+        ])
+    func misuse(scenario: String, message: String) throws {
+        try ChildProgram(scenario).run().expectEnd(.killed(signal: 6), errors: message)
+    }
 }

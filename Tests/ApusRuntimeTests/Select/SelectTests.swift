@@ -373,5 +373,10 @@ struct SelectTests {
         sender.join()
     }
 
+    @Test("A channel that is closed while a sender waits is ready all the time", arguments: workerCounts)
+    func besideClose(workers: Int) throws {
+        try expectScenario("select-beside-close", workers: workers)
+    }
+
     private final class Kept: Sendable {}
 }

@@ -28,6 +28,24 @@ struct LargeStackTests {
         try expectScenario("with-stack-migration", workers: workers, debug: debug)
     }
 
+    @Test(
+        "Mistakes",
+        arguments: [
+            ("stack-negative", "apus: go(stackSize: -1): a number of bytes is zero or more\n"),
+            ("with-stack-negative", "apus: withStack(atLeast: -1): a number of bytes is zero or more\n"),
+            (
+                "stack-too-large",
+                "apus: a stack of 9223372036854775807 bytes is more than any machine has; ask for less\n"
+            ),
+            (
+                "with-stack-too-large",
+                "apus: a stack of 4611686018427387903 bytes is more than any machine has; ask for less\n"
+            ),
+        ])
+    func misuse(scenario: String, message: String) throws {
+        try ChildProgram(scenario).run().expectEnd(.killed(signal: 6), errors: message)
+    }
+
     @Test("On plain threads")
     func plainThreads() throws {
         try expectScenario("with-stack-plain-thread", workers: 2)

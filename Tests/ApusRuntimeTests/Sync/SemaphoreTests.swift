@@ -123,6 +123,10 @@ struct SemaphoreTests {
                 "semaphore-too-many",
                 "apus: Semaphore.acquire(3) would wait for ever: there are 2 permits; ask for fewer\n"
             ),
+            (
+                "semaphore-released-too-many",
+                "apus: Semaphore.release(4611686018427387904) gives back more than was taken: there are 1 permits\n"
+            ),
             ("semaphore-negative", "apus: Semaphore.release(-1): a number of permits is zero or more\n"),
             ("semaphore-none", "apus: a Semaphore has from 1 to 2^48 permits, not 0\n"),
         ])
