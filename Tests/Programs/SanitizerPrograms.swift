@@ -4,12 +4,14 @@
 // correct programs, of which it must report none.
 
 import Apus
+import CApus
 
 let sanitizerScenarios = [
     Scenario("race-counter", run: repeated(raceCounter)),
     Scenario("race-across-parks", run: repeated(raceAcrossParks)),
     Scenario("race-beside", count: 0, run: repeated(raceBeside)),
     Scenario("race-after-the-end", run: repeated(raceAfterTheEnd)),
+    Scenario("race-across-a-group", run: repeated(raceAcrossAGroup)),
     Scenario("race-with-the-spawner", run: repeated(raceWithTheSpawner)),
     Scenario("race-after-send", run: repeated(raceAfterSend)),
     Scenario("no-race", count: 200, run: noRace),
@@ -135,6 +137,22 @@ private func raceAfterTheEnd(_ run: Run) {
             while !isDone.isSet { Goroutine.yield() }
         }
     }.join()
+}
+
+/// The first of a group is done before the second is added. The group orders both before who waits, not one before the other.
+private func raceAcrossAGroup(_ run: Run) {
+    let shared = Unprotected()
+    let group = WaitGroup()
+    let isDone = Hint()
+    group.add()
+    go {
+        shared.value += 1
+        group.done()
+        isDone.set()
+    }
+    while !isDone.isSet { apus_spin_hint() }
+    group.go { shared.value += 1 }
+    group.wait()
 }
 
 /// What the spawner does after `go` is not ordered with what the goroutine does.

@@ -70,8 +70,13 @@ public final class WaitGroup: Sendable {
     public func add(_ amount: Int = 1) {
         schedulingPoint()
         if amount.magnitude > UInt(Self.limit) { fail("WaitGroup.add takes a number between -2^48 and 2^48") }
-        // Acquiring and releasing: what was done before any `done` is seen by those whom the last one wakes.
-        let word = unsafe core.pointee.word.wrappingAdd(amount &* 2, ordering: .acquiringAndReleasing).newValue
+        // Who adds orders nothing: what it counts begins after that by other means, and it must not look as if that began
+        // after all that is done already. What was done before any `done` is seen by those who find the count at zero: in
+        // `wait`, or in `wakeWaiters` for those that it wakes.
+        let word =
+            unsafe amount > 0
+            ? core.pointee.word.wrappingAdd(amount &* 2, ordering: .relaxed).newValue
+            : core.pointee.word.wrappingAdd(amount &* 2, ordering: .releasing).newValue
         if word < 0 { fail("a WaitGroup's count went below zero: done() was called more often than add()") }
         if word == Self.waiting { wakeWaiters() }
     }

@@ -32,7 +32,8 @@ struct ThreadSanitizerTests {
     @Test(
         "A race between two goroutines",
         arguments: [
-            "race-counter", "race-across-parks", "race-after-the-end", "race-with-the-spawner", "race-after-send",
+            "race-counter", "race-across-parks", "race-after-the-end", "race-across-a-group", "race-with-the-spawner",
+            "race-after-send",
         ], workerCounts)
     func race(scenario: String, workers: Int) throws {
         let result = try expectRace(ChildProgram(scenario, workers: workers))
