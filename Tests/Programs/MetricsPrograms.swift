@@ -139,7 +139,12 @@ private func metricsWorkers(_ run: Run) {
 private func metricsSteals(_ run: Run) {
     if Settings.workers == 1 {
         runGoroutines(1000) { _ in Goroutine.yield() }
-        run.checkEqual(Runtime.metrics.steals.attempts, 0, "the number of attempts to steal from oneself")
+        let attempts = Runtime.metrics.steals.attempts
+        // A worker that the system does not schedule for some time has a stand-in, from which it may steal afterwards.
+        let workers = Runtime.metrics.workers
+        if workers.retired + workers.stalled == 0 {
+            run.checkEqual(attempts, 0, "the number of attempts to steal from oneself")
+        }
         return
     }
     // One worker's queue, which the others empty.

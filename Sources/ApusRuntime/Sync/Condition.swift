@@ -198,7 +198,7 @@ extension Mutex where Value: ~Copyable {
     ///   is up, `.requested` when the goroutine is cancelled. Either way the predicate was asked once more before, and said no.
     /// - Complexity: Does not allocate.
     @inlinable
-    public borrowing func withLock<Result: ~Copyable>(
+    public func withLock<Result: ~Copyable>(
         waitingFor condition: Condition, until predicate: (borrowing Value) -> Bool, timeout: Duration? = nil,
         _ body: (inout sending Value) throws -> sending Result
     ) throws -> sending Result {

@@ -17,7 +17,7 @@
 ///
 /// Not recursive: locking it again inside `withLock` waits for ever.
 @safe
-public struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
+public final class Mutex<Value: ~Copyable>: @unchecked Sendable {
     // SAFETY: one block, allocated in init and freed in deinit: the core, and behind it the value, which the holder of the
     // mutex alone touches.
     @usableFromInline
@@ -55,7 +55,7 @@ public struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     /// Parks the calling goroutine, or blocks the calling thread, while another holds the mutex. Errors pass through.
     @inlinable
     @inline(__always)
-    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+    public func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {
         unsafe MutexCore.lock(core)
@@ -69,7 +69,7 @@ public struct Mutex<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
     ///   waits.
     @inlinable
     @inline(__always)
-    public borrowing func withLockIfAvailable<Result: ~Copyable, Failure: Error>(
+    public func withLockIfAvailable<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result? {
         guard unsafe MutexCore.tryLock(core) else { return nil }

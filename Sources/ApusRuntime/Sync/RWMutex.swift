@@ -22,7 +22,7 @@
 ///
 /// Not recursive, for readers neither: inside `withReadLock`, another read lock waits for ever if a writer came in between.
 @safe
-public struct RWMutex<Value: ~Copyable & Sendable>: ~Copyable, @unchecked Sendable {
+public final class RWMutex<Value: ~Copyable & Sendable>: @unchecked Sendable {
     // SAFETY: one block, allocated in init and freed in deinit: the core, and behind it the value, which the holder of the
     // write lock alone changes, and holders of the read lock read.
     @usableFromInline
@@ -60,7 +60,7 @@ public struct RWMutex<Value: ~Copyable & Sendable>: ~Copyable, @unchecked Sendab
     /// Parks the calling goroutine, or blocks the calling thread, while another changes the value or waits to do so. Errors
     /// pass through. (The value is lent: to return it as a whole, write `{ copy $0 }`.)
     @inlinable
-    public borrowing func withReadLock<Result: ~Copyable, Failure: Error>(
+    public func withReadLock<Result: ~Copyable, Failure: Error>(
         _ body: (borrowing Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let way = unsafe RWMutexCore.lockToRead(core)
@@ -72,7 +72,7 @@ public struct RWMutex<Value: ~Copyable & Sendable>: ~Copyable, @unchecked Sendab
     ///
     /// - Returns: What the function returned, or nil when the lock was not free for reading. Never waits.
     @inlinable
-    public borrowing func withReadLockIfAvailable<Result: ~Copyable, Failure: Error>(
+    public func withReadLockIfAvailable<Result: ~Copyable, Failure: Error>(
         _ body: (borrowing Value) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
         guard let way = unsafe RWMutexCore.tryLockToRead(core) else { return nil }
@@ -84,7 +84,7 @@ public struct RWMutex<Value: ~Copyable & Sendable>: ~Copyable, @unchecked Sendab
     ///
     /// Parks the calling goroutine, or blocks the calling thread, while others do. Errors pass through.
     @inlinable
-    public borrowing func withWriteLock<Result: ~Copyable, Failure: Error>(
+    public func withWriteLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         unsafe RWMutexCore.lockToWrite(core)
@@ -96,7 +96,7 @@ public struct RWMutex<Value: ~Copyable & Sendable>: ~Copyable, @unchecked Sendab
     ///
     /// - Returns: What the function returned, or nil when the lock was not free. Never waits.
     @inlinable
-    public borrowing func withWriteLockIfAvailable<Result: ~Copyable, Failure: Error>(
+    public func withWriteLockIfAvailable<Result: ~Copyable, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
         guard unsafe RWMutexCore.tryLockToWrite(core) else { return nil }
