@@ -22,6 +22,7 @@ let pollerScenarios = [
         "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
     ),
     Scenario("poller-generations", count: 70_000, run: pollerGenerations),
+    Scenario("poller-hang-ups", count: 1, run: pollerHangUps),
     Scenario("poller-does-not-spin", count: 50, run: pollerDoesNotSpin),
 ]
 
@@ -106,6 +107,37 @@ private func pollerGenerations(_ run: Run) {
             }
             socket.close()
             apus_descriptor_close(far)
+        }
+    }.join()
+}
+
+/// A record is used until its generation is one that has hung up, long ago.
+private func pollerHangUps(_ run: Run) {
+    go {
+        for _ in 0..<run.count {
+            let (near, far) = makeSocketPair(run)
+            let first = PolledSocket(run, near)
+            run.check(first.poll.wait(.read, deadline: .distantFuture) == .ready, "the first read is not tried")
+            apus_descriptor_close(far)
+            // Nothing was recorded, so this is the event of the hang-up.
+            run.check(first.poll.wait(.read, deadline: .distantFuture) == .ready, "no event")
+            first.close()
+            let (other, otherFar) = makeSocketPair(run)
+            for _ in 1..<1 << 16 {
+                let poll = PolledSocket(run, other).poll
+                poll.evict()
+                poll.free()
+            }
+            let last = PolledSocket(run, other)
+            run.check(last.poll.wait(.read, deadline: .distantFuture) == .ready, "the first read is not tried")
+            // This wait ends at once: by the cancellation, unless it thinks that a read is worth while.
+            let result = go {
+                Goroutine.current!.cancel()
+                return last.poll.wait(.read, deadline: .distantFuture)
+            }.join()
+            if case .cancelled = result {} else { run.fail("the wait ended with \(result)") }
+            last.close()
+            apus_descriptor_close(otherFar)
         }
     }.join()
 }

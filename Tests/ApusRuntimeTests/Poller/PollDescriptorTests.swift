@@ -240,6 +240,11 @@ struct PollDescriptorTests {
         try expectScenario("poller-generations", workers: 2)
     }
 
+    @Test("A hang-up is forgotten with the descriptor, also when its generation comes again", arguments: workerCounts)
+    func hangUps(workers: Int) throws {
+        try expectScenario("poller-hang-ups", workers: workers)
+    }
+
     @Test("A thread without a worker does not spin on timers that are due", arguments: workerCounts)
     func spinning(workers: Int) throws {
         try expectScenario("poller-does-not-spin", workers: workers)
