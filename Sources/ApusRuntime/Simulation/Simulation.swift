@@ -243,6 +243,8 @@ final class Simulation: @unchecked Sendable {
             )
         }
         goroutine.record.waitNote.end()
+        // `park` has counted it.
+        ThreadReference.current!.record.counters.wakeUps.add()
         simulation.place(goroutine)
     }
 
