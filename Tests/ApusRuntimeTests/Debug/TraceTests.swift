@@ -138,6 +138,17 @@ struct TraceTests {
         }
     }
 
+    @Test("A simulation has tracks, too")
+    func simulation() throws {
+        try withTrace(ChildProgram("trace-simulation", workers: 2)) { result, path in
+            result.expectSuccess()
+            #expect(result.errors == "")
+            let trace = try TraceContents(path: path)
+            #expect(trace.complaints == [])
+            #expect(trace.slices.contains { $0.category == "timers" && $0.track >= 10_000 })
+        }
+    }
+
     @Test("%p in the name is the process")
     func names() {
         #expect(TraceFile.path("trace.json", process: 17) == "trace.json")
