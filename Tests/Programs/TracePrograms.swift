@@ -19,6 +19,7 @@ let traceScenarios = [
     Scenario("trace-killed", count: 9, run: traceKilled),
     Scenario("trace-much", count: 20_000, run: traceMuch),
     Scenario("trace-simulation", run: traceSimulation),
+    Scenario("trace-full", count: 100_001, run: traceFull),
 ]
 
 /// One of each that a trace shows: started by a goroutine and by a thread; every reason to wait; blocking calls; timers;
@@ -100,5 +101,20 @@ private func traceSimulation(_ run: Run) {
         } catch {
             run.fail("seed \(seed): \(error)")
         }
+    }
+}
+
+/// The file may not become larger than `count`, as on a disk that is full.
+private func traceFull(_ run: Run) {
+    #if canImport(Glibc)
+    let limitOfFiles = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+    #else
+    let limitOfFiles = RLIMIT_FSIZE
+    #endif
+    signal(SIGXFSZ, SIG_IGN)
+    var limit = rlimit(rlim_cur: rlim_t(run.count), rlim_max: rlim_t(run.count))
+    run.check(unsafe setrlimit(limitOfFiles, &limit) == 0, "the limit cannot be set")
+    runGoroutines(4) { _ in
+        for _ in 0..<5000 { Goroutine.yield() }
     }
 }
