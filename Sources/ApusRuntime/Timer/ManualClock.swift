@@ -111,16 +111,12 @@ public final class ManualClock: Sendable {
     /// - Parameter duration: Zero or more. Zero fires nothing that has not fired.
     public func advance(by duration: Duration) {
         if duration < .zero { fail("a ManualClock cannot be moved back; advance(by:) takes zero or more") }
-        moving.lock()
-        fireTimers(until: monotonicNow + duration)
-        moving.unlock()
+        move { fireTimers(until: monotonicNow + duration) }
     }
 
     /// Moves the time to an instant, as `advance(by:)` does. Does nothing when the clock shows that time, or a later one.
     public func advance(to instant: ContinuousClock.Instant) {
-        moving.lock()
-        fireTimers(until: time(of: instant))
-        moving.unlock()
+        move { fireTimers(until: time(of: instant)) }
     }
 
     /// Moves the time to when the earliest timer is due, and fires it and all others that are due at the same time.
@@ -128,12 +124,24 @@ public final class ManualClock: Sendable {
     /// - Returns: False when no timer waits; then nothing has changed.
     @discardableResult
     public func advanceToNextTimer() -> Bool {
+        move {
+            let earliest = timers.record.earliest.load(ordering: .sequentiallyConsistent)
+            guard earliest != .max else { return false }
+            fireTimers(until: MonotonicTime(nanoseconds: earliest))
+            return true
+        }
+    }
+
+    /// Calls a function that moves the time while nobody else does.
+    private func move<Result>(_ body: () -> Result) -> Result {
+        schedulingPoint()
+        // What fires starts goroutines and sends on channels, which are scheduling points. But nobody may come in while
+        // this lock is held, nor while a timer fires: others wait for either without parking, and there is one thread.
+        Simulation.forbidPassing(true)
+        defer { Simulation.forbidPassing(false) }
         moving.lock()
         defer { moving.unlock() }
-        let earliest = timers.record.earliest.load(ordering: .sequentiallyConsistent)
-        guard earliest != .max else { return false }
-        fireTimers(until: MonotonicTime(nanoseconds: earliest))
-        return true
+        return body()
     }
 
     private func fireTimers(until end: MonotonicTime) {

@@ -228,4 +228,9 @@ struct ManualClockTests {
         try expectScenario("manual-clock-moved-once", workers: workers)
         try expectScenario("manual-clock-moved-once", workers: workers, debug: "queue=2,migrate=1")
     }
+
+    @Test("A clock that goroutines of a simulation move", arguments: workerCounts)
+    func simulation(workers: Int) throws {
+        try expectScenario("timer-simulation", workers: workers)
+    }
 }
