@@ -209,9 +209,12 @@ public final class ManualClock: Sendable {
             _ = unsafe queue.insert(node, at: when)
             return true
         }
-        if isInserted { watchers.wakeAll() }
+        if isInserted { timerWasInserted() }
         return isInserted
     }
+
+    /// To be called after a timer has come into the queue, without its lock: now there may be as many as somebody wants.
+    func timerWasInserted() { watchers.wakeAll() }
 }
 
 extension Goroutine {
