@@ -208,6 +208,9 @@ final class Simulation: @unchecked Sendable {
         unsafe ThreadReference.current?.record.worker?.record.simulation?.takeUnretainedValue()
     }
 
+    /// Whether it is the clock by which the caller's simulation goes.
+    static func ownsClock(_ clock: ManualClock) -> Bool { current?.clock === clock }
+
     /// A goroutine that was made runnable by one of the simulation: another of it, or one outside.
     func place(_ goroutine: GoroutineReference) {
         guard goroutine.record.kind == .simulated else {

@@ -272,4 +272,23 @@ struct ManualClockTests {
         unsafe timer.deinitialize(count: 1)
         unsafe timer.deallocate()
     }
+
+    @Test("Timers whose channel nobody has asked for count, too")
+    func unobserved() {
+        let clock = ManualClock()
+        let start = clock.now
+        clock.run {
+            let timer = Timer(after: .seconds(5))
+            #expect(clock.timerCount == 1)
+            let ticker = Ticker(every: .seconds(7))
+            #expect(clock.timerCount == 2)
+            #expect(clock.advanceToNextTimer())
+            #expect(clock.now == start + .seconds(5))
+            #expect(clock.timerCount == 1)
+            #expect(timer.channel.tryReceive() == start + .seconds(5))
+            #expect(clock.advanceToNextTimer())
+            #expect(ticker.channel.tryReceive() == start + .seconds(7))
+        }
+        #expect(clock.timerCount == 0)
+    }
 }
