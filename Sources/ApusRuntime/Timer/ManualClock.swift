@@ -12,7 +12,10 @@
 // under the same lock: what is due already does not go into the queue, where nobody might look for long.
 //
 // Who keeps a clock: its user, everyone inside `run`, every goroutine that was started there, and every timer of a type
-// of its own. So it outlives whatever is in its queue.
+// of its own. So it outlives whatever is in its queue. The other side of it: a timer with a function, which its queue keeps,
+// keeps the clock until it fires or is stopped, even when nobody else has either. To tell its user is all that we do: a
+// queue that keeps timers alive, and timers that may be started anew when their clock is gone, would take more to be right
+// than this is worth.
 
 import CApus
 import Synchronization
@@ -43,6 +46,9 @@ import Synchronization
 ///
 /// What does not wait for a time is not held up: goroutines run, and sockets receive, as ever. An object that several
 /// wait for at a time, as a connection with a deadline, should be used by one clock alone.
+///
+/// Before letting go of a clock, stop every `Timer` with a function that has not fired: such a timer and its clock keep
+/// each other, and while the process has a manual clock, operations of channels, locks and timers are a little slower.
 public final class ManualClock: Sendable {
     let timers = TimerQueueReference.make(heapTarget: .max)
     /// Nanoseconds, of the same kind as the system's. Written under the lock of `timers`.
