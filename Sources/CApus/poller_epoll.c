@@ -72,7 +72,8 @@ static int64_t without_slack(int64_t nanoseconds) {
     return nanoseconds - (slack < largest ? slack : largest);
 }
 
-/// Nanosecond timeouts need epoll_pwait2 (Linux 5.11). Older kernels get milliseconds, rounded up.
+/// Nanosecond timeouts need epoll_pwait2 (Linux 5.11). Older kernels get milliseconds, rounded up; so do new ones under
+/// a filter that does not know the call: those of older container runtimes answer it with EPERM.
 static int wait_for_events(int poller, struct epoll_event *events, int capacity, int64_t nanoseconds) {
     static atomic_bool without_nanoseconds;
 #if defined(SYS_epoll_pwait2)
@@ -80,7 +81,7 @@ static int wait_for_events(int poller, struct epoll_event *events, int capacity,
         int64_t asked = without_slack(nanoseconds);
         struct timespec limit = {.tv_sec = asked / 1000000000, .tv_nsec = asked % 1000000000};
         long count = syscall(SYS_epoll_pwait2, poller, events, capacity, &limit, NULL, 0);
-        if (count >= 0 || errno != ENOSYS) {
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM)) {
             return (int)count;
         }
         atomic_store_explicit(&without_nanoseconds, true, memory_order_relaxed);

@@ -288,6 +288,13 @@ int apus_file_write(int descriptor, const void *bytes, size_t count) {
     return 0;
 }
 
+void apus_file_cut(int descriptor, int64_t length) {
+    int result;
+    do {
+        result = ftruncate(descriptor, (off_t)length);
+    } while (result != 0 && errno == EINTR);
+}
+
 // MARK: Memory
 
 void *apus_memory_reserve(size_t bytes) {

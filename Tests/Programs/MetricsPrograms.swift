@@ -17,6 +17,7 @@ let metricsScenarios = [
     Scenario("metrics-latency-all", count: 10_000, run: metricsLatencyOfAll),
     Scenario("metrics-latency-sampled", count: 1000, run: metricsLatencySampled),
     Scenario("metrics-while-busy", count: 200, run: metricsWhileBusy),
+    Scenario("metrics-simulation", count: 50, run: metricsSimulation),
     Scenario("schedule-trace", count: 3, run: scheduleTrace),
 ]
 
@@ -303,4 +304,30 @@ private func scheduleTrace(_ run: Run) {
         $0["idle"] == Settings.workers && $0["waiting"] == 1 && $0["timers"] == 1 && $0["runnable"] == 0
             && $0["global"] == 0 && $0["searching"] == 0 && $0.queues.allSatisfy { $0 == 0 }
     }
+}
+
+/// A simulation's goroutines are counted like any others: nobody waits when it has ended.
+private func metricsSimulation(_ run: Run) {
+    for seed in 0..<run.count {
+        do {
+            try withSimulation(seed: UInt64(seed)) {
+                let channel = Channel<Int>()
+                let mutex = Box(Mutex(0))
+                for number in 0..<3 {
+                    go { try? channel.send(number) }
+                    go { mutex.value.withLock { _ in sleep(for: .milliseconds(1)) } }
+                }
+                for _ in 0..<3 { _ = channel.receive() }
+                // It is cancelled.
+                go { _ = channel.receive() }
+            }
+        } catch {
+            run.fail("seed \(seed): \(error)")
+        }
+    }
+    let goroutines = Runtime.metrics.goroutines
+    run.checkEqual(goroutines.alive, 0, "the number of goroutines")
+    run.checkEqual(goroutines.parks, goroutines.wakeUps, "the number of parks")
+    run.checkEqual(goroutines.waiting, 0, "the number of waiting goroutines")
+    run.check(goroutines.parks > run.count, "hardly anybody has parked")
 }

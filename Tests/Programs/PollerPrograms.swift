@@ -22,7 +22,9 @@ let pollerScenarios = [
         "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
     ),
     Scenario("poller-generations", count: 70_000, run: pollerGenerations),
+    Scenario("poller-hang-ups", count: 1, run: pollerHangUps),
     Scenario("poller-does-not-spin", count: 50, run: pollerDoesNotSpin),
+    Scenario("poller-refused", count: 1, run: pollerRefused),
 ]
 
 /// One end of a connection, read and written as the network module does it.
@@ -109,6 +111,86 @@ private func pollerGenerations(_ run: Run) {
         }
     }.join()
 }
+
+/// A record is used until its generation is one that has hung up, long ago.
+private func pollerHangUps(_ run: Run) {
+    go {
+        for _ in 0..<run.count {
+            let (near, far) = makeSocketPair(run)
+            let first = PolledSocket(run, near)
+            run.check(first.poll.wait(.read, deadline: .distantFuture) == .ready, "the first read is not tried")
+            apus_descriptor_close(far)
+            // Nothing was recorded, so this is the event of the hang-up.
+            run.check(first.poll.wait(.read, deadline: .distantFuture) == .ready, "no event")
+            first.close()
+            let (other, otherFar) = makeSocketPair(run)
+            for _ in 1..<1 << 16 {
+                let poll = PolledSocket(run, other).poll
+                poll.evict()
+                poll.free()
+            }
+            let last = PolledSocket(run, other)
+            run.check(last.poll.wait(.read, deadline: .distantFuture) == .ready, "the first read is not tried")
+            // This wait ends at once: by the cancellation, unless it thinks that a read is worth while.
+            let result = go {
+                Goroutine.current!.cancel()
+                return last.poll.wait(.read, deadline: .distantFuture)
+            }.join()
+            if case .cancelled = result {} else { run.fail("the wait ended with \(result)") }
+            last.close()
+            apus_descriptor_close(otherFar)
+        }
+    }.join()
+}
+
+/// Waits while the kernel refuses waits with nanoseconds: with the error `count`, as the filters of some containers do.
+private func pollerRefused(_ run: Run) {
+    #if os(Linux)
+    typealias Control = @convention(c) (Int32, UInt, UInt, UInt, UInt) -> Int32
+    // Swift does not import functions with a variable number of arguments.
+    let control = unsafe unsafeBitCast(dlsym(nil, "prctl")!, to: Control.self)
+    let waitWithNanoseconds: UInt32 = 441
+    // Load the call's number; is it that one? then the error; else go on.
+    var instructions = [
+        FilterInstruction(code: 0x20, skipIfTrue: 0, skipIfFalse: 0, value: 0),
+        FilterInstruction(code: 0x15, skipIfTrue: 0, skipIfFalse: 1, value: waitWithNanoseconds),
+        FilterInstruction(code: 0x06, skipIfTrue: 0, skipIfFalse: 0, value: 0x0005_0000 | UInt32(run.count)),
+        FilterInstruction(code: 0x06, skipIfTrue: 0, skipIfFalse: 0, value: 0x7fff_0000),
+    ]
+    let count = UInt16(instructions.count)
+    unsafe instructions.withUnsafeMutableBufferPointer { instructions in
+        var program = unsafe FilterProgram(count: count, instructions: instructions.baseAddress!)
+        run.check(control(forbidNewPrivileges, 1, 0, 0, 0) == 0, "the process may still gain privileges")
+        let result = unsafe withUnsafePointer(to: &program) {
+            control(setFilter, 2, UInt(bitPattern: $0), 0, 0)
+        }
+        run.check(result == 0, "the kernel takes no filter")
+    }
+    #endif
+    runGoroutines(10) { number in
+        for _ in 0..<5 { sleep(for: .microseconds(100 * (number + 1))) }
+    }
+    runGoroutines(4) { _ in exchangeOverSockets(run, rounds: 20) }
+}
+
+#if os(Linux)
+// The kernel's linux/prctl.h, linux/seccomp.h and linux/filter.h.
+private let forbidNewPrivileges: Int32 = 38
+private let setFilter: Int32 = 22
+
+private struct FilterInstruction {
+    var code: UInt16
+    var skipIfTrue: UInt8
+    var skipIfFalse: UInt8
+    var value: UInt32
+}
+
+@safe
+private struct FilterProgram {
+    var count: UInt16
+    var instructions: UnsafeMutablePointer<FilterInstruction>
+}
+#endif
 
 /// Waits that end in every way at once: by bytes, deadlines, new deadlines, and eviction; and records that are used again
 /// while events of their earlier lives may be under way.

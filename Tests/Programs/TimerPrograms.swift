@@ -15,6 +15,7 @@ let timerScenarios = [
     Scenario("timer-starvation", count: 200, run: timerStarvation),
     Scenario("timer-million", count: 1_000_000, run: timerMillion),
     Scenario("timer-zero", count: 20_000, run: timerZero),
+    Scenario("timer-simulation", count: 3000, run: timerSimulation),
     Scenario("timer-function-channel", run: { _ in _ = Timer(after: .seconds(1)) {}.channel }),
     Scenario("ticker", count: 300, run: tickers),
     Scenario("ticker-zero", run: { _ in _ = Ticker(every: .zero) }),
@@ -260,4 +261,44 @@ private func tickers(_ run: Run) {
     ticks.wait(atLeast: ticks.value + 10)
     ticker.channel.close()
     loops.wait()
+}
+
+/// A manual clock inside a simulation: moved by two, while others stop and reset what it fires.
+private func timerSimulation(_ run: Run) {
+    for number in 0..<run.count {
+        let seed = run.seed &+ UInt64(number)
+        do {
+            try withSimulation(seed: seed) {
+                let clock = ManualClock()
+                clock.run { moveClock(clock, run, seed: seed) }
+            }
+        } catch {
+            run.fail("seed \(seed): \(error)")
+        }
+    }
+}
+
+private func moveClock(_ clock: ManualClock, _ run: Run, seed: UInt64) {
+    let ran = Channel<Int>(capacity: 4)
+    let function = Timer(after: .seconds(1)) { try? ran.send(1) }
+    let timer = Timer(after: .seconds(1))
+    let channel = timer.channel
+    let sleeper = go { sleep(for: .seconds(1)) }
+    clock.waitForTimers(3)
+    let stopper = go { function.stop() }
+    let resetter = go { timer.reset(.seconds(2)) }
+    let mover = go { clock.advance(by: .seconds(1)) }
+    clock.advanceToNextTimer()
+    sleeper.join()
+    mover.join()
+    resetter.join()
+    if stopper.join() {
+        clock.advance(by: .seconds(10))
+        run.check(ran.tryReceive() == nil, "seed \(seed): a stopped timer has fired")
+    } else {
+        run.check(ran.receive() == 1, "seed \(seed): the function has not run")
+    }
+    clock.advance(by: .seconds(10))
+    run.check(channel.tryReceive() != nil, "seed \(seed): nothing has arrived")
+    run.checkEqual(clock.timerCount, 0, "the number of timers left")
 }

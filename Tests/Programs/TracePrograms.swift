@@ -18,6 +18,8 @@ let traceScenarios = [
     Scenario("trace-exit", run: { run in go { exitProcess(Int32(run.count) + 6) }.join() }),
     Scenario("trace-killed", count: 9, run: traceKilled),
     Scenario("trace-much", count: 20_000, run: traceMuch),
+    Scenario("trace-simulation", run: traceSimulation),
+    Scenario("trace-full", count: 100_001, run: traceFull),
 ]
 
 /// One of each that a trace shows: started by a goroutine and by a thread; every reason to wait; blocking calls; timers;
@@ -83,5 +85,36 @@ private func traceKilled(_ run: Run) {
 private func traceMuch(_ run: Run) {
     runGoroutines(4) { _ in
         for _ in 0..<run.count / 4 { Goroutine.yield() }
+    }
+}
+
+/// Timers that are due at once are fired by the simulation's thread itself.
+private func traceSimulation(_ run: Run) {
+    for seed in 0..<20 {
+        do {
+            try withSimulation(seed: UInt64(seed)) {
+                let ran = Channel<Int>(capacity: 1)
+                Timer(after: .zero) { try? ran.send(1) }
+                run.check(ran.receive() == 1, "the timer's function has not run")
+                sleep(for: .seconds(1))
+            }
+        } catch {
+            run.fail("seed \(seed): \(error)")
+        }
+    }
+}
+
+/// The file may not become larger than `count`, as on a disk that is full.
+private func traceFull(_ run: Run) {
+    #if canImport(Glibc)
+    let limitOfFiles = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+    #else
+    let limitOfFiles = RLIMIT_FSIZE
+    #endif
+    signal(SIGXFSZ, SIG_IGN)
+    var limit = rlimit(rlim_cur: rlim_t(run.count), rlim_max: rlim_t(run.count))
+    run.check(unsafe setrlimit(limitOfFiles, &limit) == 0, "the limit cannot be set")
+    runGoroutines(4) { _ in
+        for _ in 0..<5000 { Goroutine.yield() }
     }
 }

@@ -39,7 +39,7 @@ struct ThreadTrace: ~Copyable {
     private static var capacity: Int { 256 }
 
     let file: TraceFile
-    /// Where the thread is shown while it has no worker. Written before the thread records anything.
+    /// Where the thread is shown while it has no worker of the scheduler's. Written before the thread records anything.
     var ownTrack: UInt32
 
     init(file: TraceFile, track: UInt32) {

@@ -15,9 +15,10 @@ import CApus
 import Synchronization
 
 extension RecordReference where Record == ThreadRecord {
-    /// Where the thread is shown at present.
+    /// Where the thread is shown at present. A simulation's worker has no number, but its thread is its own.
     private func traceTrack(_ trace: TraceReference) -> UInt32 {
-        record.worker.map { TraceTrack.worker($0.record.index) } ?? trace.record.ownTrack
+        guard let worker = record.worker, unsafe worker.record.simulation == nil else { return trace.record.ownTrack }
+        return TraceTrack.worker(worker.record.index)
     }
 
     /// Runs a goroutine until it parks, yields or ends: `execute`, with a trace.

@@ -19,6 +19,7 @@ struct TraceFileRecord: ~Copyable {
     private(set) var text: TraceText
     private(set) var descriptor: Int32
     private(set) var bytesLeft: Int
+    private var bytesWritten = 0
     /// Tracks that have a name in the file.
     private var namedTracks: Set<UInt32> = []
     private var names: [UInt64: String] = [:]
@@ -78,12 +79,16 @@ struct TraceFileRecord: ~Copyable {
         let error = unsafe text.bytes.withUnsafeBytes { bytes in
             unsafe apus_file_write(descriptor, bytes.baseAddress!, bytes.count)
         }
-        bytesLeft -= text.bytes.count
+        let count = text.bytes.count
+        bytesLeft -= count
         text.removeAll()
         if error != 0 {
+            // A part of the text may be in the file.
+            apus_file_cut(descriptor, Int64(bytesWritten))
             writeError("apus: cannot write to the trace \(path): \(errorText(-error)); it ends here\n")
-            close()
+            return close()
         }
+        bytesWritten += count
     }
 
     private mutating func close() {

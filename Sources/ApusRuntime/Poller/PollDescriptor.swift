@@ -34,7 +34,10 @@ package struct PollDescriptor: Sendable {
         defer { Sanitizer.unhide() }
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
-        reference.record.generation.wrappingAdd(1, ordering: .relaxed)
+        let generation = reference.record.generation.wrappingAdd(1, ordering: .relaxed).newValue
+        // The record has had this generation before, 65,536 lives ago. If that one has hung up, this one has not.
+        _ = reference.record.hungUpGeneration.compareExchange(
+            expected: UInt32(generation), desired: .max, ordering: .relaxed)
         let result = Scheduler.shared.record.poller.add(fileDescriptor, token: reference.token)
         guard result == 0 else {
             PollRecordPool.put(reference)

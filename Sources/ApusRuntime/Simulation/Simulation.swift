@@ -94,7 +94,8 @@ final class Simulation: @unchecked Sendable {
     private var started: [Goroutine] = []
     private var aliveCount = 0
     private var steps = 0
-    private var isPassingForbidden = false
+    /// So many calls of `forbidPassing(true)` are under way, one inside the other.
+    private var passingIsForbidden = 0
     private var bodyHasReturned = false
     private let ended = WaitGroup()
 
@@ -207,6 +208,9 @@ final class Simulation: @unchecked Sendable {
         unsafe ThreadReference.current?.record.worker?.record.simulation?.takeUnretainedValue()
     }
 
+    /// Whether it is the clock by which the caller's simulation goes.
+    static func ownsClock(_ clock: ManualClock) -> Bool { current?.clock === clock }
+
     /// A goroutine that was made runnable by one of the simulation: another of it, or one outside.
     func place(_ goroutine: GoroutineReference) {
         guard goroutine.record.kind == .simulated else {
@@ -243,6 +247,8 @@ final class Simulation: @unchecked Sendable {
             )
         }
         goroutine.record.waitNote.end()
+        // `park` has counted it.
+        ThreadReference.current!.record.counters.wakeUps.add()
         simulation.place(goroutine)
     }
 
@@ -250,16 +256,17 @@ final class Simulation: @unchecked Sendable {
     func passPoint() {
         Sanitizer.hide()
         defer { Sanitizer.unhide() }
-        guard !isPassingForbidden, ThreadReference.current?.running != nil else { return }
+        guard passingIsForbidden == 0, ThreadReference.current?.running != nil else { return }
         Goroutine.yield()
     }
 
-    /// For the time in which the goroutine holds a lock of threads and does what has scheduling points elsewhere.
+    /// For the time in which the goroutine holds a lock of threads and does what has scheduling points elsewhere. Each
+    /// call with true is followed by one with false; others may come in between.
     @inline(__always)
     static func forbidPassing(_ isForbidden: Bool) {
         guard apus_has_manual_clocks() else { return }
         Sanitizer.hide()
-        current?.isPassingForbidden = isForbidden
+        current?.passingIsForbidden += isForbidden ? 1 : -1
         Sanitizer.unhide()
     }
 }

@@ -7,7 +7,9 @@
 //
 // It is started in earnest when somebody asks for the channel: before, nobody can see whether it fires, and most timers
 // are stopped before they do. A timer that was not looked at is nothing but a time. Go does likewise, with timers on
-// whose channel nobody waits (runtime/time.go, needsAdd).
+// whose channel nobody waits (runtime/time.go, needsAdd). But a manual clock says how many timers wait for it, and moves
+// to the next one: its timers are started at once. (Not those of a simulation, whose clock nobody sees: it would go on
+// for ever, from tick to tick, where it ought to find that nobody can.)
 
 import CApus
 
@@ -52,6 +54,7 @@ extension Channel where Element == ContinuousClock.Instant {
         let when = (clock?.monotonicNow ?? .ofSystem) + duration
         unsafe reference.timer.initialize(
             to: TimerSource(when: when, period: period, clock: clock, channel: reference))
+        if let clock, !Simulation.ownsClock(clock) { unsafe reference.timer.observe() }
         return TimerChannel(reference: reference)
     }
 

@@ -12,7 +12,10 @@
 // under the same lock: what is due already does not go into the queue, where nobody might look for long.
 //
 // Who keeps a clock: its user, everyone inside `run`, every goroutine that was started there, and every timer of a type
-// of its own. So it outlives whatever is in its queue.
+// of its own. So it outlives whatever is in its queue. The other side of it: a timer with a function, which its queue keeps,
+// keeps the clock until it fires or is stopped, even when nobody else has either. To tell its user is all that we do: a
+// queue that keeps timers alive, and timers that may be started anew when their clock is gone, would take more to be right
+// than this is worth.
 
 import CApus
 import Synchronization
@@ -43,6 +46,9 @@ import Synchronization
 ///
 /// What does not wait for a time is not held up: goroutines run, and sockets receive, as ever. An object that several
 /// wait for at a time, as a connection with a deadline, should be used by one clock alone.
+///
+/// Before letting go of a clock, stop every `Timer` with a function that has not fired: such a timer and its clock keep
+/// each other, and while the process has a manual clock, operations of channels, locks and timers are a little slower.
 public final class ManualClock: Sendable {
     let timers = TimerQueueReference.make(heapTarget: .max)
     /// Nanoseconds, of the same kind as the system's. Written under the lock of `timers`.
@@ -111,16 +117,12 @@ public final class ManualClock: Sendable {
     /// - Parameter duration: Zero or more. Zero fires nothing that has not fired.
     public func advance(by duration: Duration) {
         if duration < .zero { fail("a ManualClock cannot be moved back; advance(by:) takes zero or more") }
-        moving.lock()
-        fireTimers(until: monotonicNow + duration)
-        moving.unlock()
+        move { fireTimers(until: monotonicNow + duration) }
     }
 
     /// Moves the time to an instant, as `advance(by:)` does. Does nothing when the clock shows that time, or a later one.
     public func advance(to instant: ContinuousClock.Instant) {
-        moving.lock()
-        fireTimers(until: time(of: instant))
-        moving.unlock()
+        move { fireTimers(until: time(of: instant)) }
     }
 
     /// Moves the time to when the earliest timer is due, and fires it and all others that are due at the same time.
@@ -128,12 +130,24 @@ public final class ManualClock: Sendable {
     /// - Returns: False when no timer waits; then nothing has changed.
     @discardableResult
     public func advanceToNextTimer() -> Bool {
+        move {
+            let earliest = timers.record.earliest.load(ordering: .sequentiallyConsistent)
+            guard earliest != .max else { return false }
+            fireTimers(until: MonotonicTime(nanoseconds: earliest))
+            return true
+        }
+    }
+
+    /// Calls a function that moves the time while nobody else does.
+    private func move<Result>(_ body: () -> Result) -> Result {
+        schedulingPoint()
+        // What fires starts goroutines and sends on channels, which are scheduling points. But nobody may come in while
+        // this lock is held, nor while a timer fires: others wait for either without parking, and there is one thread.
+        Simulation.forbidPassing(true)
+        defer { Simulation.forbidPassing(false) }
         moving.lock()
         defer { moving.unlock() }
-        let earliest = timers.record.earliest.load(ordering: .sequentiallyConsistent)
-        guard earliest != .max else { return false }
-        fireTimers(until: MonotonicTime(nanoseconds: earliest))
-        return true
+        return body()
     }
 
     private func fireTimers(until end: MonotonicTime) {
@@ -201,9 +215,12 @@ public final class ManualClock: Sendable {
             _ = unsafe queue.insert(node, at: when)
             return true
         }
-        if isInserted { watchers.wakeAll() }
+        if isInserted { timerWasInserted() }
         return isInserted
     }
+
+    /// To be called after a timer has come into the queue, without its lock: now there may be as many as somebody wants.
+    func timerWasInserted() { watchers.wakeAll() }
 }
 
 extension Goroutine {

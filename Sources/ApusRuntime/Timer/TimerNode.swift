@@ -88,9 +88,14 @@ struct TimerNode: ~Copyable {
     private static func startAgain(_ node: UnsafeMutablePointer<TimerNode>, now: Int64) {
         let due = unsafe next(after: node.pointee.when, period: node.pointee.period, now: now)
         // Before it is inserted: from then on the owner may stop it and free the memory.
-        let goesBySystem = unsafe node.pointee.clock == nil
+        let clock = unsafe node.pointee.clock
         let newEarliest = unsafe node.pointee.queue!.insert(node, at: due)
-        if let newEarliest, goesBySystem { Scheduler.shared.timerBecameEarliest(newEarliest) }
+        if let clock = unsafe clock {
+            // SAFETY: a manual clock's timer with a period is never in another queue, so the caller is moving the clock.
+            unsafe clock._withUnsafeGuaranteedRef { $0.timerWasInserted() }
+        } else if let newEarliest {
+            Scheduler.shared.timerBecameEarliest(newEarliest)
+        }
     }
 
     /// When a timer fires next that was due at `when`. What was missed is left out: a late timer does not catch up.

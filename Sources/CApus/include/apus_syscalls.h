@@ -94,6 +94,8 @@ void apus_at_exit(void (*_Nonnull function)(void));
 int apus_file_create(const char *_Nonnull path);
 /// Writes all of it: 0, or -errno.
 int apus_file_write(int descriptor, const void *_Nonnull bytes, size_t count);
+/// Cuts a file to a length, if it is one that can be cut.
+void apus_file_cut(int descriptor, int64_t length);
 
 // MARK: Memory
 

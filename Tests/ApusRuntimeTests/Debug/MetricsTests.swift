@@ -13,6 +13,11 @@ struct MetricsTests {
         try expectScenario("metrics-waiting", workers: workers, debug: debug)
     }
 
+    @Test("Those of a simulation are, too", arguments: workerCounts)
+    func simulation(workers: Int) throws {
+        try expectScenario("metrics-simulation", workers: workers)
+    }
+
     @Test("Runnable goroutines are those in queues", arguments: [1])
     func runnable(workers: Int) throws {
         try expectScenario("metrics-runnable", workers: workers)

@@ -138,6 +138,30 @@ struct TraceTests {
         }
     }
 
+    @Test("A trace ends after an event where no more can be written")
+    func full() throws {
+        try withTrace(ChildProgram("trace-full", count: 100_001, workers: 2)) { result, path in
+            result.expectSuccess()
+            #expect(result.errors.hasPrefix("apus: cannot write to the trace \(path): File too large"))
+            #expect(result.errors.split(separator: "\n").count == 1)
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            #expect(data.count > 50_000 && data.count <= 100_001)
+            let events = try? JSONSerialization.jsonObject(with: data + Data("]".utf8)) as? [[String: Any]]
+            #expect(events != nil, "…\(String(decoding: data.suffix(100), as: UTF8.self))")
+        }
+    }
+
+    @Test("A simulation has tracks, too")
+    func simulation() throws {
+        try withTrace(ChildProgram("trace-simulation", workers: 2)) { result, path in
+            result.expectSuccess()
+            #expect(result.errors == "")
+            let trace = try TraceContents(path: path)
+            #expect(trace.complaints == [])
+            #expect(trace.slices.contains { $0.category == "timers" && $0.track >= 10_000 })
+        }
+    }
+
     @Test("%p in the name is the process")
     func names() {
         #expect(TraceFile.path("trace.json", process: 17) == "trace.json")

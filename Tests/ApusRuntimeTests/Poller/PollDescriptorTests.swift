@@ -240,6 +240,18 @@ struct PollDescriptorTests {
         try expectScenario("poller-generations", workers: 2)
     }
 
+    @Test("A hang-up is forgotten with the descriptor, also when its generation comes again", arguments: workerCounts)
+    func hangUps(workers: Int) throws {
+        try expectScenario("poller-hang-ups", workers: workers)
+    }
+
+    #if os(Linux)
+    @Test("A kernel without waits in nanoseconds, and a filter that refuses them", arguments: [ENOSYS, EPERM])
+    func refused(error: Int32) throws {
+        try expectScenario("poller-refused", count: Int(error), workers: 2)
+    }
+    #endif
+
     @Test("A thread without a worker does not spin on timers that are due", arguments: workerCounts)
     func spinning(workers: Int) throws {
         try expectScenario("poller-does-not-spin", workers: workers)

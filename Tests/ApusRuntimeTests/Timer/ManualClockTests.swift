@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CApus
 import Synchronization
 import Testing
 
@@ -227,5 +228,67 @@ struct ManualClockTests {
         try expectScenario("manual-clock", workers: workers, debug: "queue=2,migrate=1")
         try expectScenario("manual-clock-moved-once", workers: workers)
         try expectScenario("manual-clock-moved-once", workers: workers, debug: "queue=2,migrate=1")
+    }
+
+    @Test("A clock that goroutines of a simulation move", arguments: workerCounts)
+    func simulation(workers: Int) throws {
+        try expectScenario("timer-simulation", workers: workers)
+    }
+
+    @Test("waitForTimers is woken by a ticker that goes back into the queue")
+    func waitingForTicker() {
+        // Calls a function in the middle of a tick, when the timer is in no queue.
+        final class Tick {
+            var body: () -> Void = {}
+        }
+        let clock = ManualClock()
+        let tick = Tick()
+        let timer = UnsafeMutablePointer<TimerNode>.allocate(capacity: 1)
+        clock.run { unsafe timer.initialize(to: TimerNode()) }
+        unsafe Scheduler.shared.startTimer(
+            timer, at: clock.monotonicNow + .seconds(1), period: 1_000_000_000,
+            function: { tick, _ in unsafe Unmanaged<Tick>.fromOpaque(tick).takeUnretainedValue().body() },
+            context: Unmanaged.passUnretained(tick).toOpaque(), argument: 0)
+        var waiter: Goroutine?
+        func isWaiting() -> Bool {
+            let goroutine = waiter!
+            return goroutine.reference.readWhileAlive(id: goroutine.id) {
+                goroutine.reference.record.waitNote.value.reason != .none
+            } ?? false
+        }
+        tick.body = {
+            waiter = go { clock.waitForTimers(1) }.goroutine
+            while !isWaiting() { apus_thread_yield() }
+        }
+        clock.advance(by: .seconds(1))
+        #expect(!isWaiting())
+        // Without the wake this one would.
+        let other = clock.run { go { sleep(for: .seconds(1)) } }
+        waiter!.join()
+        withExtendedLifetime(tick) { _ = unsafe Scheduler.shared.stopTimer(timer) }
+        clock.waitForTimers(1)
+        clock.advance(by: .seconds(1))
+        other.join()
+        unsafe timer.deinitialize(count: 1)
+        unsafe timer.deallocate()
+    }
+
+    @Test("Timers whose channel nobody has asked for count, too")
+    func unobserved() {
+        let clock = ManualClock()
+        let start = clock.now
+        clock.run {
+            let timer = Timer(after: .seconds(5))
+            #expect(clock.timerCount == 1)
+            let ticker = Ticker(every: .seconds(7))
+            #expect(clock.timerCount == 2)
+            #expect(clock.advanceToNextTimer())
+            #expect(clock.now == start + .seconds(5))
+            #expect(clock.timerCount == 1)
+            #expect(timer.channel.tryReceive() == start + .seconds(5))
+            #expect(clock.advanceToNextTimer())
+            #expect(ticker.channel.tryReceive() == start + .seconds(7))
+        }
+        #expect(clock.timerCount == 0)
     }
 }
