@@ -102,7 +102,7 @@ private func blockingNested(_ run: Run) {
 
 /// Channels, locks, sleeping and yielding inside `blocking { }` block the thread and do all they should.
 private func blockingParks(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     runGoroutines(4) { index in
         let channel = Channel<Int>(capacity: 0)
         let sender = go { for number in 0..<run.count { try? channel.send(number) } }
@@ -112,14 +112,14 @@ private func blockingParks(_ run: Run) {
                 run.checkEqual(channel.receive() ?? -1, number, "the element")
                 Goroutine.yield()
                 sleep(for: .microseconds(10))
-                mutex.value.withLock { $0 += 1 }
+                mutex.withLock { $0 += 1 }
                 run.checkEqual(apus_thread_identifier(), before, "the thread inside a blocking call")
             }
-            if number % 8 == index { mutex.value.withLock { _ in Goroutine.yield() } }
+            if number % 8 == index { mutex.withLock { _ in Goroutine.yield() } }
         }
         sender.join()
     }
-    run.checkEqual(mutex.value.withLock { $0 }, 4 * run.count, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, 4 * run.count, "the sum")
 }
 
 private func blockingResults(_ run: Run) {

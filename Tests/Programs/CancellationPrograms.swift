@@ -227,7 +227,7 @@ private func cancelBesideReads(_ run: Run) {
             client.close()
         }
         // One reader after the other, so that they are in order; what is cancelled has read nothing.
-        let received = Box(Mutex([UInt8]()))
+        let received = Mutex([UInt8]())
         let isAtEnd = Flag()
         let readers = WaitGroup()
         var disturber = Disturber(random: run.random(1), group: readers)
@@ -235,7 +235,7 @@ private func cancelBesideReads(_ run: Run) {
             disturber.start {
                 var buffer = [UInt8](repeating: 0, count: 5)
                 let count = try server.read(into: &buffer)
-                received.value.withLock { $0 += buffer[..<count] }
+                received.withLock { $0 += buffer[..<count] }
                 if count == 0 { isAtEnd.set() }
             }
             readers.wait()
@@ -243,7 +243,7 @@ private func cancelBesideReads(_ run: Run) {
         try writer.join()
         server.close()
         let expected = (0..<run.count).map { UInt8(truncatingIfNeeded: $0) }
-        run.check(received.value.withLock { $0 == expected }, "bytes were lost, came twice, or in another order")
+        run.check(received.withLock { $0 == expected }, "bytes were lost, came twice, or in another order")
     } catch {
         run.fail("\(error)")
     }

@@ -34,7 +34,7 @@ private func waitOnce<Value>(
 
 /// A bounded buffer with a condition for each side: what comes out is what was put in, once each.
 private func conditionBuffer(_ run: Run) {
-    let buffer = Box(Mutex([Int]()))
+    let buffer = Mutex([Int]())
     let isNotEmpty = Condition()
     let isNotFull = Condition()
     let capacity = 3
@@ -44,7 +44,7 @@ private func conditionBuffer(_ run: Run) {
         var random = run.random(index)
         for number in 0..<each {
             do {
-                try buffer.value.withLock(waitingFor: isNotFull, until: { $0.count < capacity }) {
+                try buffer.withLock(waitingFor: isNotFull, until: { $0.count < capacity }) {
                     $0.append(number)
                     run.check($0.count <= capacity, "the buffer holds \($0.count) elements")
                     // Inside or outside of the lock.
@@ -60,7 +60,7 @@ private func conditionBuffer(_ run: Run) {
         var random = run.random(100 + index)
         for _ in 0..<each {
             do {
-                let number = try buffer.value.withLock(waitingFor: isNotEmpty, until: { !$0.isEmpty }) {
+                let number = try buffer.withLock(waitingFor: isNotEmpty, until: { !$0.isEmpty }) {
                     $0.removeFirst()
                 }
                 sum.add(number)
@@ -80,18 +80,18 @@ private func conditionBuffer(_ run: Run) {
     }
     group.wait()
     run.checkEqual(sum.value, 6 * each * (each - 1) / 2, "the sum")
-    run.check(buffer.value.withLock { $0.isEmpty }, "something is left in the buffer")
+    run.check(buffer.withLock { $0.isEmpty }, "something is left in the buffer")
 }
 
 /// Go's TestCondSignal and TestCondSignalGenerations: each signal wakes one, the one that has waited longest.
 private func conditionGenerations(_ run: Run) {
     let size = 20
     for _ in 0..<run.count {
-        let mutex = Box(Mutex(()))
+        let mutex = Mutex(())
         let condition = Condition()
         let awake = Channel<Int>(capacity: size)
         for index in 0..<size {
-            go { try? waitOnce(mutex.value, condition) { _ in try? awake.send(index) } }
+            go { try? waitOnce(mutex, condition) { _ in try? awake.send(index) } }
             while condition.waiterCount <= index { Goroutine.yield() }
         }
         for index in 0..<size {
@@ -103,7 +103,7 @@ private func conditionGenerations(_ run: Run) {
         // For nobody: forgotten.
         condition.signal()
         condition.broadcast()
-        let late = go { try? waitOnce(mutex.value, condition) { _ in try? awake.send(0) } }
+        let late = go { try? waitOnce(mutex, condition) { _ in try? awake.send(0) } }
         while condition.waiterCount < 1 { Goroutine.yield() }
         run.check(awake.tryReceive() == nil, "a signal was kept")
         condition.signal()
@@ -115,14 +115,14 @@ private func conditionGenerations(_ run: Run) {
 /// Go's TestCondBroadcast: all that wait wake, and wait for the next one.
 private func conditionBroadcast(_ run: Run) {
     let size = 20
-    let generation = Box(Mutex(0))
+    let generation = Mutex(0)
     let condition = Condition()
     let arrivals = Counter()
     let group = WaitGroup()
     for _ in 0..<size {
         group.go {
             for round in 1...run.count {
-                try? generation.value.withLock(waitingFor: condition, until: { $0 >= round }) { number in
+                try? generation.withLock(waitingFor: condition, until: { $0 >= round }) { number in
                     run.checkEqual(number, round, "the generation")
                     arrivals.add()
                 }
@@ -132,7 +132,7 @@ private func conditionBroadcast(_ run: Run) {
     for round in 1...run.count {
         while condition.waiterCount < size { Goroutine.yield() }
         run.checkEqual(arrivals.value, (round - 1) * size, "the number of those that woke")
-        generation.value.withLock { $0 = round }
+        generation.withLock { $0 = round }
         run.checkEqual(condition.waiterCount, size, "the number of those that wait")
         condition.broadcast()
         while arrivals.value < round * size { Goroutine.yield() }
@@ -143,18 +143,18 @@ private func conditionBroadcast(_ run: Run) {
 /// Go's TestCondSignalStealing: a signal is for who waits already, not for one that begins to wait meanwhile.
 private func conditionStealing(_ run: Run) {
     for _ in 0..<run.count {
-        let mutex = Box(Mutex(false))
+        let mutex = Mutex(false)
         let condition = Condition()
         let isFirstThere = Flag()
-        let first = go { try? waitOnce(mutex.value, condition, beforehand: { isFirstThere.set() }) }
+        let first = go { try? waitOnce(mutex, condition, beforehand: { isFirstThere.set() }) }
         isFirstThere.waitYielding()
         // Once we get the mutex, it waits.
-        mutex.value.withLock { _ in }
-        let signaller = go { mutex.value.withLock { _ in condition.signal() } }
-        let second = go { try? mutex.value.withLock(waitingFor: condition, until: { $0 }) { _ in } }
+        mutex.withLock { _ in }
+        let signaller = go { mutex.withLock { _ in condition.signal() } }
+        let second = go { try? mutex.withLock(waitingFor: condition, until: { $0 }) { _ in } }
         first.join()
         signaller.join()
-        mutex.value.withLock { $0 = true }
+        mutex.withLock { $0 = true }
         condition.broadcast()
         second.join()
     }
@@ -163,28 +163,28 @@ private func conditionStealing(_ run: Run) {
 /// Go's TestRace: three that change the value and signal each other.
 private func conditionRace(_ run: Run) {
     for _ in 0..<run.count {
-        let mutex = Box(Mutex(0))
+        let mutex = Mutex(0)
         let condition = Condition()
         let group = WaitGroup()
         group.go {
-            mutex.value.withLock { $0 = 1 }
-            try? waitOnce(mutex.value, condition) { number in
+            mutex.withLock { $0 = 1 }
+            try? waitOnce(mutex, condition) { number in
                 run.checkEqual(number, 2, "the number that the first sees")
                 number = 3
             }
             condition.signal()
         }
         group.go {
-            while mutex.value.withLock({ $0 }) != 1 || condition.waiterCount == 0 { Goroutine.yield() }
-            mutex.value.withLock { number in
+            while mutex.withLock({ $0 }) != 1 || condition.waiterCount == 0 { Goroutine.yield() }
+            mutex.withLock { number in
                 number = 2
                 condition.signal()
             }
         }
         group.go {
             // From then on the first has had its signal, and the next is for us.
-            while mutex.value.withLock({ $0 }) < 2 { Goroutine.yield() }
-            try? mutex.value.withLock(waitingFor: condition, until: { $0 == 3 }) { _ in }
+            while mutex.withLock({ $0 }) < 2 { Goroutine.yield() }
+            try? mutex.withLock(waitingFor: condition, until: { $0 == 3 }) { _ in }
         }
         group.wait()
     }
@@ -193,7 +193,7 @@ private func conditionRace(_ run: Run) {
 /// Tokens, each announced by one signal. Some that want one give up, at any moment; the steady ones get all that is left,
 /// without any further signal.
 private func conditionGiveUp(_ run: Run) {
-    let tokens = Box(Mutex(0))
+    let tokens = Mutex(0)
     let isThere = Condition()
     let total = run.count
     let taken = Counter()
@@ -208,7 +208,7 @@ private func conditionGiveUp(_ run: Run) {
         steady.go {
             while true {
                 do {
-                    try tokens.value.withLock(waitingFor: isThere, until: { $0 > 0 || isOver.isSet }) { number in
+                    try tokens.withLock(waitingFor: isThere, until: { $0 > 0 || isOver.isSet }) { number in
                         if number > 0 { taker(&number) }
                     }
                 } catch { run.fail("waiting has thrown \(error)") }
@@ -223,18 +223,18 @@ private func conditionGiveUp(_ run: Run) {
             switch random.next() % 3 {
             case 0:
                 do {
-                    try tokens.value.withLock(waitingFor: isThere, until: { $0 > 0 }, timeout: time) { taker(&$0) }
+                    try tokens.withLock(waitingFor: isThere, until: { $0 > 0 }, timeout: time) { taker(&$0) }
                 } catch {
                     run.checkEqual(error as? Cancellation, .deadlineExceeded, "the reason")
                 }
             case 1:
                 try? withTimeout(time) {
-                    try tokens.value.withLock(waitingFor: isThere, until: { $0 > 0 }) { taker(&$0) }
+                    try tokens.withLock(waitingFor: isThere, until: { $0 > 0 }) { taker(&$0) }
                 }
             default:
                 let victim = go {
                     do {
-                        try tokens.value.withLock(waitingFor: isThere, until: { $0 > 0 }) { taker(&$0) }
+                        try tokens.withLock(waitingFor: isThere, until: { $0 > 0 }) { taker(&$0) }
                     } catch {
                         run.checkEqual(error as? Cancellation, .requested, "the reason")
                     }
@@ -251,7 +251,7 @@ private func conditionGiveUp(_ run: Run) {
     restless.go { runThreads(1) { _ in restlessBody(3) } }
     var random = run.random(0)
     for number in 1...total {
-        tokens.value.withLock { $0 += 1 }
+        tokens.withLock { $0 += 1 }
         isThere.signal()
         if random.oneIn(4) { Goroutine.yield() }
         // Now and then without anything else under way: a lost signal would leave a token lying.
@@ -259,27 +259,27 @@ private func conditionGiveUp(_ run: Run) {
     }
     while taken.value < total { Goroutine.yield() }
     // Under the mutex, or somebody might have looked before and not yet be in the queue.
-    tokens.value.withLock { _ in isOver.set() }
+    tokens.withLock { _ in isOver.set() }
     isThere.broadcast()
     restless.wait()
     steady.wait()
-    run.checkEqual(tokens.value.withLock { $0 }, 0, "the number of tokens left")
+    run.checkEqual(tokens.withLock { $0 }, 0, "the number of tokens left")
     run.checkEqual(isThere.waiterCount, 0, "the number of those that wait at the end")
 }
 
 /// One that has been signalled and cancelled at once, and finds that the value is nothing for it, passes the signal on.
 private func conditionPassesOn(_ run: Run) {
     for round in 0..<run.count {
-        let mutex = Box(Mutex(0))
+        let mutex = Mutex(0)
         let condition = Condition()
         // Behind it waits one for which the value is right. Alone, the first would have to wait again; since it is
         // cancelled it goes, and the other must hear of the signal.
-        let first = go { try? mutex.value.withLock(waitingFor: condition, until: { _ in false }) { _ in } }
+        let first = go { try? mutex.withLock(waitingFor: condition, until: { _ in false }) { _ in } }
         while condition.waiterCount < 1 { Goroutine.yield() }
-        let second = go { try? mutex.value.withLock(waitingFor: condition, until: { $0 == 1 }) { _ in } }
+        let second = go { try? mutex.withLock(waitingFor: condition, until: { $0 == 1 }) { _ in } }
         while condition.waiterCount < 2 { Goroutine.yield() }
         // It has the signal, and waits for the mutex when it is cancelled; or the other way round.
-        mutex.value.withLock { number in
+        mutex.withLock { number in
             number = 1
             if round % 2 == 0 {
                 condition.signal()

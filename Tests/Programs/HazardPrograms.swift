@@ -284,10 +284,10 @@ private func currentThreadMigration(_ run: Run) {
 /// A goroutine that holds our Mutex parks, resumes elsewhere, and unlocks there.
 private func mutexMigration(_ run: Run) {
     untilMigrated(run) { migrations in
-        let mutex = Box(Mutex(0))
+        let mutex = Mutex(0)
         runGoroutines(20) { _ in
             for _ in 0..<run.count {
-                mutex.value.withLock { number in
+                mutex.withLock { number in
                     let before = number
                     migrations.yield()
                     run.checkEqual(number, before, "the value that another changed meanwhile")
@@ -295,7 +295,7 @@ private func mutexMigration(_ run: Run) {
                 }
             }
         }
-        run.checkEqual(mutex.value.withLock { $0 }, 20 * run.count, "the sum")
+        run.checkEqual(mutex.withLock { $0 }, 20 * run.count, "the sum")
     }
 }
 
@@ -307,13 +307,13 @@ final class Box<Value: ~Copyable & Sendable>: Sendable {
 
 /// Those who wait for a mutex are parked, not their threads: the others go on without any more threads.
 private func mutexParksGoroutines(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let isHeld = Channel<Void>(capacity: 0)
     let release = Channel<Void>(capacity: 0)
     let waiting = Counter()
     let group = WaitGroup()
     group.go {
-        mutex.value.withLock { _ in
+        mutex.withLock { _ in
             isHeld.close()
             _ = release.receive()
         }
@@ -322,7 +322,7 @@ private func mutexParksGoroutines(_ run: Run) {
     for _ in 0..<run.count {
         group.go {
             waiting.add()
-            mutex.value.withLock { $0 += 1 }
+            mutex.withLock { $0 += 1 }
         }
     }
     waiting.wait(atLeast: run.count)
@@ -332,7 +332,7 @@ private func mutexParksGoroutines(_ run: Run) {
     run.check(threads < Settings.workers + run.count / 4, "\(run.count) goroutines wait on \(threads) threads")
     release.close()
     group.wait()
-    run.checkEqual(mutex.value.withLock { $0 }, run.count, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, run.count, "the sum")
 }
 
 // MARK: Registers

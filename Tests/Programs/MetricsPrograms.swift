@@ -55,14 +55,14 @@ private func metricsGoroutines(_ run: Run) {
 /// Goroutines that wait for a channel, for a time, for a lock.
 private func metricsWaiting(_ run: Run) {
     let gate = Channel<Void>()
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let group = WaitGroup()
     for index in 0..<run.count {
         group.go {
             switch index % 3 {
             case 0: _ = gate.receive()
             case 1: sleep(for: .seconds(3600))
-            default: mutex.value.withLock { _ in _ = gate.receive() }
+            default: mutex.withLock { _ in _ = gate.receive() }
             }
         }
     }
@@ -312,10 +312,10 @@ private func metricsSimulation(_ run: Run) {
         do {
             try withSimulation(seed: UInt64(seed)) {
                 let channel = Channel<Int>()
-                let mutex = Box(Mutex(0))
+                let mutex = Mutex(0)
                 for number in 0..<3 {
                     go { try? channel.send(number) }
-                    go { mutex.value.withLock { _ in sleep(for: .milliseconds(1)) } }
+                    go { mutex.withLock { _ in sleep(for: .milliseconds(1)) } }
                 }
                 for _ in 0..<3 { _ = channel.receive() }
                 // It is cancelled.

@@ -94,11 +94,11 @@ private func throughChannels(_ run: Run) {
 
 private func throughMutexAndWaitGroup(_ run: Run) {
     let shared = Unprotected()
-    let mutex = Box(Mutex(()))
+    let mutex = Mutex(())
     runGoroutines(8) { index in
         for round in 0..<run.count {
-            if round % 3 == 0, mutex.value.withLockIfAvailable({ _ in shared.value += 1 }) != nil { continue }
-            mutex.value.withLock { _ in
+            if round % 3 == 0, mutex.withLockIfAvailable({ _ in shared.value += 1 }) != nil { continue }
+            mutex.withLock { _ in
                 shared.value += 1
                 if round % 16 == index { Goroutine.yield() }
             }
@@ -108,7 +108,7 @@ private func throughMutexAndWaitGroup(_ run: Run) {
     // Handed over, to those who wait longest.
     runGoroutines(4) { _ in
         for _ in 0..<5 {
-            mutex.value.withLock { _ in
+            mutex.withLock { _ in
                 shared.value += 1
                 sleep(for: .milliseconds(2))
             }
@@ -121,7 +121,7 @@ private func throughMutexAndWaitGroup(_ run: Run) {
 private func throughWakes(_ run: Run) {
     let waiters = Box(ParkedWaiters())
     let shared = Unprotected()
-    let mutex = Box(Mutex(()))
+    let mutex = Mutex(())
     let isOver = Flag()
     let group = WaitGroup()
     for index in 0..<8 {
@@ -129,7 +129,7 @@ private func throughWakes(_ run: Run) {
             for round in 0..<run.count / 4 {
                 waiters.value.wait(
                     unless: { isOver.isSet }, deadline: .after(.microseconds((index * 7 + round) % 50)))
-                mutex.value.withLock { _ in shared.value += 1 }
+                mutex.withLock { _ in shared.value += 1 }
             }
         }
     }

@@ -22,7 +22,7 @@ private struct Twins: Sendable {
 
 /// Go's HammerRWMutex, with values: readers count for one, writers for ten thousand.
 private func rwMutexStress(_ run: Run) {
-    let lock = Box(RWMutex(Twins()))
+    let lock = RWMutex(Twins())
     let activity = Counter()
     let writes = Counter()
     let body: @Sendable (Int) -> Void = { index in
@@ -53,10 +53,10 @@ private func rwMutexStress(_ run: Run) {
         }
         for _ in 0..<run.count / 10 {
             switch random.next() % 16 {
-            case 0: lock.value.withWriteLock { write(&$0) }
-            case 1: _ = lock.value.withWriteLockIfAvailable { write(&$0) }
-            case 2...4: _ = lock.value.withReadLockIfAvailable { read($0) }
-            default: lock.value.withReadLock { read($0) }
+            case 0: lock.withWriteLock { write(&$0) }
+            case 1: _ = lock.withWriteLockIfAvailable { write(&$0) }
+            case 2...4: _ = lock.withReadLockIfAvailable { read($0) }
+            default: lock.withReadLock { read($0) }
             }
             if random.oneIn(16) { Goroutine.yield() }
         }
@@ -65,13 +65,13 @@ private func rwMutexStress(_ run: Run) {
     for index in 0..<8 { group.go { body(index) } }
     runThreads(2) { body(8 + $0) }
     group.wait()
-    lock.value.withReadLock { run.check($0.left == writes.value && $0.right == writes.value, "a write was lost") }
-    run.check(lock.value.withWriteLockIfAvailable { _ in } != nil, "the lock is not free at the end")
+    lock.withReadLock { run.check($0.left == writes.value && $0.right == writes.value, "a write was lost") }
+    run.check(lock.withWriteLockIfAvailable { _ in } != nil, "the lock is not free at the end")
 }
 
 /// As fast as can be, so that readers come and go in the very moment in which a writer takes their slots away.
 private func rwMutexRace(_ run: Run) {
-    let lock = Box(RWMutex(Twins()))
+    let lock = RWMutex(Twins())
     let group = WaitGroup()
     let readers = max(2, Settings.workers)
     let isDone = Flag()
@@ -80,7 +80,7 @@ private func rwMutexRace(_ run: Run) {
             var random = run.random(index)
             var reads = 0
             while !isDone.isSet {
-                lock.value.withReadLock { twins in
+                lock.withReadLock { twins in
                     if twins.left != twins.right { run.fail("a reader saw half of a write") }
                     if random.oneIn(256) { Goroutine.yield() }
                     if twins.left != twins.right { run.fail("a write began while a reader was inside") }
@@ -91,7 +91,7 @@ private func rwMutexRace(_ run: Run) {
         }
     }
     for round in 0..<run.count {
-        lock.value.withWriteLock { twins in
+        lock.withWriteLock { twins in
             twins.left += 1
             for _ in 0..<round % 32 { apus_spin_hint() }
             twins.right += 1
@@ -101,17 +101,17 @@ private func rwMutexRace(_ run: Run) {
     }
     isDone.set()
     group.wait()
-    lock.value.withReadLock { run.checkEqual($0.right, run.count, "the number of writes") }
+    lock.withReadLock { run.checkEqual($0.right, run.count, "the number of writes") }
 }
 
 /// Go's TestParallelReaders: all are inside at the same time, or none gets on.
 private func rwMutexParallelReaders(_ run: Run) {
-    let lock = Box(RWMutex(0))
+    let lock = RWMutex(0)
     for round in 0..<run.count {
         let size = 1 + round % 6
         let inside = Counter()
         let body: @Sendable () -> Void = {
-            lock.value.withReadLock { _ in
+            lock.withReadLock { _ in
                 inside.add()
                 while inside.value < size { Goroutine.yield() }
             }
@@ -120,47 +120,47 @@ private func rwMutexParallelReaders(_ run: Run) {
         for _ in 0..<size - 1 { group.go(body) }
         body()
         group.wait()
-        if round % 16 == 0 { lock.value.withWriteLock { $0 += 1 } }
+        if round % 16 == 0 { lock.withWriteLock { $0 += 1 } }
     }
 }
 
 /// A writer that waits goes before readers who come after it; and those go before the next writer.
 private func rwMutexOrder(_ run: Run) {
     for round in 0..<run.count {
-        let lock = Box(RWMutex(0))
+        let lock = RWMutex(0)
         // Some reads before, so that slots are in use where the settings ask for few.
-        for _ in 0..<round % 8 { lock.value.withReadLock { _ in } }
-        let order = Box(Mutex([String]()))
+        for _ in 0..<round % 8 { lock.withReadLock { _ in } }
+        let order = Mutex([String]())
         let group = WaitGroup()
         let readers = 3
         let isInside = Flag()
         let mayLeave = Flag()
         go {
-            lock.value.withReadLock { _ in
+            lock.withReadLock { _ in
                 isInside.set()
                 while !mayLeave.isSet { Goroutine.yield() }
-                order.value.withLock { $0.append("first reader") }
+                order.withLock { $0.append("first reader") }
             }
         }
         isInside.waitYielding()
-        group.go { lock.value.withWriteLock { _ in order.value.withLock { $0.append("writer") } } }
-        while lock.value.waiterCounts.writers < 1 { Goroutine.yield() }
-        run.check(lock.value.withReadLockIfAvailable { _ in } == nil, "a reader overtook a writer that waits")
-        run.check(lock.value.withWriteLockIfAvailable { _ in } == nil, "a writer got in beside a reader")
+        group.go { lock.withWriteLock { _ in order.withLock { $0.append("writer") } } }
+        while lock.waiterCounts.writers < 1 { Goroutine.yield() }
+        run.check(lock.withReadLockIfAvailable { _ in } == nil, "a reader overtook a writer that waits")
+        run.check(lock.withWriteLockIfAvailable { _ in } == nil, "a writer got in beside a reader")
         for _ in 0..<readers {
             group.go {
-                lock.value.withReadLock { _ in
+                lock.withReadLock { _ in
                     Goroutine.yield()
-                    order.value.withLock { $0.append("reader") }
+                    order.withLock { $0.append("reader") }
                 }
             }
         }
-        while lock.value.waiterCounts.readers < readers { Goroutine.yield() }
-        group.go { lock.value.withWriteLock { _ in order.value.withLock { $0.append("last writer") } } }
+        while lock.waiterCounts.readers < readers { Goroutine.yield() }
+        group.go { lock.withWriteLock { _ in order.withLock { $0.append("last writer") } } }
         for _ in 0..<round % 8 { Goroutine.yield() }
         mayLeave.set()
         group.wait()
-        let seen = order.value.withLock { $0 }
+        let seen = order.withLock { $0 }
         run.checkEqual(
             seen, ["first reader", "writer"] + Array(repeating: "reader", count: readers) + ["last writer"], "the order"
         )
@@ -169,7 +169,7 @@ private func rwMutexOrder(_ run: Run) {
 
 /// Readers all the time leave turns for writers, and writers for readers.
 private func rwMutexStarvation(_ run: Run) {
-    let lock = Box(RWMutex(0))
+    let lock = RWMutex(0)
     for writersAreMany in [false, true] {
         let stop = Flag()
         let group = WaitGroup()
@@ -177,19 +177,19 @@ private func rwMutexStarvation(_ run: Run) {
             group.go {
                 while !stop.isSet {
                     if writersAreMany {
-                        lock.value.withWriteLock { number in
+                        lock.withWriteLock { number in
                             number += 1
                             Goroutine.yield()
                         }
                     } else {
-                        lock.value.withReadLock { _ in Goroutine.yield() }
+                        lock.withReadLock { _ in Goroutine.yield() }
                     }
                 }
             }
         }
         let body: @Sendable (Int) -> Void = { _ in
             for _ in 0..<run.count {
-                if writersAreMany { lock.value.withReadLock { _ in } } else { lock.value.withWriteLock { $0 += 1 } }
+                if writersAreMany { lock.withReadLock { _ in } } else { lock.withWriteLock { $0 += 1 } }
             }
         }
         runGoroutines(2, body)
@@ -203,14 +203,14 @@ private func rwMutexStarvation(_ run: Run) {
 /// that nobody is inside.
 private func rwMutexStandIn(_ run: Run) {
     for _ in 0..<run.count {
-        let lock = Box(RWMutex(0))
+        let lock = RWMutex(0)
         let hogs = Counter()
         let hasLeft = Flag()
         let group = WaitGroup()
         group.go {
             // The first read makes the slots, where the settings ask for few reads.
-            for _ in 0..<4 { lock.value.withReadLock { _ in } }
-            lock.value.withReadLock { _ in
+            for _ in 0..<4 { lock.withReadLock { _ in } }
+            lock.withReadLock { _ in
                 for _ in 0..<Settings.workers {
                     group.go {
                         hogs.add()
@@ -222,8 +222,8 @@ private func rwMutexStandIn(_ run: Run) {
             }
             hasLeft.set()
         }
-        lock.value.withWriteLock { $0 += 1 }
+        lock.withWriteLock { $0 += 1 }
         group.wait()
-        run.check(lock.value.withWriteLockIfAvailable { _ in } != nil, "the lock is not free at the end")
+        run.check(lock.withWriteLockIfAvailable { _ in } != nil, "the lock is not free at the end")
     }
 }

@@ -97,14 +97,14 @@ private let independentOperations: [@Sendable (Run) -> Void] = [
         run.checkEqual(receiver.join(), 45, "the sum")
     },
     { run in
-        let mutex = Box(Mutex(0))
+        let mutex = Mutex(0)
         runGoroutines(4) { _ in
-            mutex.value.withLock { number in
+            mutex.withLock { number in
                 number += 1
                 sleep(for: .milliseconds(1))
             }
         }
-        run.checkEqual(mutex.value.withLock { $0 }, 4, "the number")
+        run.checkEqual(mutex.withLock { $0 }, 4, "the number")
     },
     { _ in blocking { go { Goroutine.yield() }.join() } },
     // Little of that stack is used: each access is an event, and the sanitizer remembers no more than some ten thousand

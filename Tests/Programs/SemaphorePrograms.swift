@@ -136,14 +136,14 @@ private func semaphoreOrder(_ run: Run) {
         let permits = 5
         let semaphore = Semaphore(permits: permits)
         run.check(semaphore.tryAcquire(permits), "a new semaphore has no permits")
-        let order = Box(Mutex([Int]()))
+        let order = Mutex([Int]())
         let group = WaitGroup()
         let size = 6
         for index in 0..<size {
             let count = 3 + Int(random.next() % 3)
             group.go {
                 try? semaphore.acquire(count)
-                order.value.withLock { $0.append(index) }
+                order.withLock { $0.append(index) }
                 Goroutine.yield()
                 semaphore.release(count)
             }
@@ -154,7 +154,7 @@ private func semaphoreOrder(_ run: Run) {
         run.check(!semaphore.tryAcquire(1), "an attempt overtook those who wait")
         semaphore.release(permits - 1)
         group.wait()
-        run.checkEqual(order.value.withLock { $0 }, Array(0..<size), "the order")
+        run.checkEqual(order.withLock { $0 }, Array(0..<size), "the order")
     }
 }
 

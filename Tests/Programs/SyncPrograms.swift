@@ -26,12 +26,12 @@ private let lockScenarios = [
 
 /// One at a time, whatever happens inside.
 private func mutexStress(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let inside = Counter()
     let body: @Sendable (Int) -> Void = { index in
         var random = run.random(index)
         for _ in 0..<run.count {
-            mutex.value.withLock { number in
+            mutex.withLock { number in
                 run.checkEqual(inside.add(), 1, "the number of those inside")
                 if random.oneIn(64) { Goroutine.yield() }
                 if random.oneIn(512) { sleep(for: .microseconds(10)) }
@@ -46,18 +46,18 @@ private func mutexStress(_ run: Run) {
     for index in 0..<8 { group.go { body(index) } }
     runThreads(2) { body(8 + $0) }
     group.wait()
-    run.checkEqual(mutex.value.withLock { $0 }, 10 * run.count, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, 10 * run.count, "the sum")
 }
 
 /// Those who take the mutex again and again leave room for who waits: it is handed over at last.
 private func mutexStarvation(_ run: Run) {
-    let mutex = Box(Mutex(()))
+    let mutex = Mutex(())
     let stop = Flag()
     let group = WaitGroup()
     for _ in 0..<4 {
         group.go {
             while !stop.isSet {
-                mutex.value.withLock { _ in
+                mutex.withLock { _ in
                     // Held nearly always.
                     for _ in 0..<1000 { apus_spin_hint() }
                 }
@@ -67,12 +67,12 @@ private func mutexStarvation(_ run: Run) {
     }
     runGoroutines(2) { _ in
         for _ in 0..<run.count {
-            mutex.value.withLock { _ in }
+            mutex.withLock { _ in }
             sleep(for: .microseconds(100))
         }
     }
     runThreads(1) { _ in
-        for _ in 0..<run.count { mutex.value.withLock { _ in } }
+        for _ in 0..<run.count { mutex.withLock { _ in } }
     }
     stop.set()
     group.wait()
@@ -81,12 +81,12 @@ private func mutexStarvation(_ run: Run) {
 /// Go's TestMutexFairness, with turns in place of seconds: one holds the mutex nearly always and takes it again at once.
 /// Who waits for it then would find it held each time it wakes.
 private func mutexFairness(_ run: Run) {
-    let mutex = Box(Mutex(()))
+    let mutex = Mutex(())
     let turns = Counter()
     let stop = Flag()
     let hog = go {
         while !stop.isSet {
-            mutex.value.withLock { _ in
+            mutex.withLock { _ in
                 turns.add()
                 sleep(for: .microseconds(100))
             }
@@ -96,7 +96,7 @@ private func mutexFairness(_ run: Run) {
         for _ in 0..<run.count {
             sleep(for: .microseconds(100))
             let before = turns.value
-            mutex.value.withLock { _ in }
+            mutex.withLock { _ in }
             // A millisecond of patience is ten turns; the rest is for a machine that is busy with other things.
             run.check(turns.value - before < 2000, "the mutex was taken \(turns.value - before) times by another")
         }
@@ -110,37 +110,37 @@ private func mutexFairness(_ run: Run) {
 
 /// For one worker: a free mutex is available although others wait for it, of whom one was woken.
 private func mutexTryBesideWaiters(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let available = go {
         var available = 0
         for _ in 0..<run.count {
             let waiters = WaitGroup()
-            mutex.value.withLock { _ in
-                for _ in 0..<3 { waiters.go { mutex.value.withLock { $0 += 1 } } }
+            mutex.withLock { _ in
+                for _ in 0..<3 { waiters.go { mutex.withLock { $0 += 1 } } }
                 // They run before this one does again, until each waits.
                 Goroutine.yield()
             }
-            if mutex.value.withLockIfAvailable({ _ in }) != nil { available += 1 }
+            if mutex.withLockIfAvailable({ _ in }) != nil { available += 1 }
             waiters.wait()
         }
         return available
     }.join()
     // Not always: on a machine that is busy with other things, another thread may stand in for this one's, and run them.
     run.check(available > run.count / 2, "a free mutex was available only \(available) of \(run.count) times")
-    run.checkEqual(mutex.value.withLock { $0 }, 3 * run.count, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, 3 * run.count, "the sum")
 }
 
 private func mutexTry(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let added = Counter()
     runGoroutines(8) { index in
         var random = run.random(index)
         for _ in 0..<run.count {
             if random.oneIn(4) {
-                mutex.value.withLock { $0 += 1 }
+                mutex.withLock { $0 += 1 }
                 added.add()
             } else {
-                let result: Bool? = mutex.value.withLockIfAvailable { number in
+                let result: Bool? = mutex.withLockIfAvailable { number in
                     let before = number
                     if random.oneIn(8) { Goroutine.yield() }
                     number = before + 1
@@ -150,7 +150,7 @@ private func mutexTry(_ run: Run) {
             }
         }
     }
-    run.checkEqual(mutex.value.withLock { $0 }, added.value, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, added.value, "the sum")
 }
 
 /// Groups that are used once, by several that wait.

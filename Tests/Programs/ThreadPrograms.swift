@@ -45,10 +45,10 @@ private func threadsChannels(_ run: Run) {
 }
 
 private func threadsMutex(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     let add: @Sendable () -> Void = {
         for round in 0..<run.count {
-            mutex.value.withLock { number in
+            mutex.withLock { number in
                 let before = number
                 if round % 64 == 0 { Goroutine.yield() }
                 number = before + 1
@@ -59,7 +59,7 @@ private func threadsMutex(_ run: Run) {
     for _ in 0..<4 { group.go(add) }
     runThreads(4) { _ in add() }
     group.wait()
-    run.checkEqual(mutex.value.withLock { $0 }, 8 * run.count, "the sum")
+    run.checkEqual(mutex.withLock { $0 }, 8 * run.count, "the sum")
 }
 
 private func threadsJoinSleepWait(_ run: Run) {

@@ -25,11 +25,11 @@ let traceScenarios = [
 /// One of each that a trace shows: started by a goroutine and by a thread; every reason to wait; blocking calls; timers;
 /// the poller; plain threads that wake. All ends before `main` does, but for one that runs and one that waits.
 private func traceEverything(_ run: Run) {
-    let mutex = Box(Mutex(0))
+    let mutex = Mutex(0)
     @Sendable func contend() {
         let group = WaitGroup()
         for _ in 0..<4 {
-            group.go { mutex.value.withLock { _ in sleep(for: .microseconds(10)) } }
+            group.go { mutex.withLock { _ in sleep(for: .microseconds(10)) } }
         }
         group.wait()
     }

@@ -21,23 +21,18 @@ func together(_ goroutines: Int, _ body: @escaping @Sendable () -> Void) {
     group.wait()
 }
 
-/// A mutex that many goroutines capture.
-private final class Count: Sendable {
-    let mutex = Mutex(0)
-}
-
 /// Four goroutines for each processor that count under one mutex; an operation is one lock and unlock.
 func measureMutexContended(seconds: Double) {
     let goroutines = 4 * processors
     measure("mutex-contended", seconds: seconds) { iterations in
-        let count = Count()
+        let count = Mutex(0)
         together(goroutines) {
             for _ in 0..<iterations / goroutines {
-                count.mutex.withLock { $0 += 1 }
+                count.withLock { $0 += 1 }
             }
         }
         precondition(
-            count.mutex.withLock { $0 } == iterations / goroutines * goroutines, "mutex-contended: counts were lost")
+            count.withLock { $0 } == iterations / goroutines * goroutines, "mutex-contended: counts were lost")
     }
 }
 
@@ -46,32 +41,27 @@ func measureMutexContended(seconds: Double) {
 func measureMutexHandover(seconds: Double) {
     let goroutines = 4 * processors
     measure("mutex-handover", seconds: seconds) { iterations in
-        let count = Count()
+        let count = Mutex(0)
         together(goroutines) {
             for _ in 0..<iterations / goroutines {
-                count.mutex.withLock {
+                count.withLock {
                     $0 += 1
                     Goroutine.yield()
                 }
             }
         }
         precondition(
-            count.mutex.withLock { $0 } == iterations / goroutines * goroutines, "mutex-handover: counts were lost")
+            count.withLock { $0 } == iterations / goroutines * goroutines, "mutex-handover: counts were lost")
     }
-}
-
-/// A read-write mutex that many goroutines capture.
-private final class Shared: Sendable {
-    let lock = RWMutex(1)
 }
 
 /// One goroutine that reads under a read-write mutex nobody else uses.
 func measureRWMutexRead(seconds: Double) {
     measure("rwmutex-read", seconds: seconds) { iterations in
-        let shared = Shared()
+        let shared = RWMutex(1)
         var sum = 0
         for _ in 0..<iterations {
-            shared.lock.withReadLock { sum += $0 }
+            shared.withReadLock { sum += $0 }
         }
         precondition(sum == iterations, "rwmutex-read: wrong sum")
     }
@@ -81,11 +71,11 @@ func measureRWMutexRead(seconds: Double) {
 func measureRWMutexReaders(seconds: Double) {
     let goroutines = processors
     measure("rwmutex-readers", seconds: seconds) { iterations in
-        let shared = Shared()
+        let shared = RWMutex(1)
         together(goroutines) {
             var sum = 0
             for _ in 0..<iterations / goroutines {
-                shared.lock.withReadLock { sum += $0 }
+                shared.withReadLock { sum += $0 }
             }
             precondition(sum == iterations / goroutines, "rwmutex-readers: wrong sum")
         }
