@@ -20,6 +20,8 @@ private let lockScenarios = [
     Scenario("wait-group-rounds", count: 20_000, run: waitGroupRounds),
     Scenario("wait-group-give-up", count: 1500, run: waitGroupGiveUp),
     Scenario("wait-group-misuse", run: { _ in WaitGroup().done() }),
+    Scenario("misuse-in-goroutine", run: { _ in go(name: "culprit") { WaitGroup().done() }.join() }),
+    Scenario("misuse-in-simulation", run: { _ in try! withSimulation(seed: 7) { WaitGroup().done() } }),
     Scenario("parked-waiters", count: 2000, run: parkedWaiters),
     Scenario("parked-waiters-deadlines", count: 2000, run: parkedWaitersDeadlines),
 ]

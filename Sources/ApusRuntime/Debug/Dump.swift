@@ -146,7 +146,7 @@ package struct Dump {
         return "\(count(group.count, group.sighting.kind.noun)) [\(bracket)]: \(names)\n"
     }
 
-    private static func line(of frame: Frame, directory: String) -> String {
+    static func line(of frame: Frame, directory: String) -> String {
         var frame = frame
         if let path = frame.path, !directory.isEmpty, path.hasPrefix(directory) {
             frame.path = String(path.dropFirst(directory.count))
@@ -173,7 +173,7 @@ package struct Dump {
         }
     }
 
-    private static func workingDirectory() -> String {
+    static func workingDirectory() -> String {
         let path = unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
             unsafe apus_working_directory(buffer.baseAddress!, buffer.count)
             return unsafe String(cString: buffer.baseAddress!)

@@ -135,7 +135,7 @@ struct Observer {
     }
 
     /// The stack of a goroutine or a thread (`nil`) that stands in the frame that begins there.
-    private static func stack(from frame: UInt, of goroutine: GoroutineReference?) -> [UInt] {
+    static func stack(from frame: UInt, of goroutine: GoroutineReference?) -> [UInt] {
         unsafe addresses { buffer in
             let slot = goroutine.map { bounds(of: $0) } ?? (low: 0, high: 0)
             return unsafe apus_backtrace_frame(frame, slot.low, slot.high, buffer.baseAddress!, buffer.count)

@@ -4,12 +4,14 @@
 
 import CApus
 
-/// Stops the program after writing `apus: ` and the sentence to standard error.
+/// Stops the program after writing `apus: ` and the sentence to standard error, and then where the caller stands.
 ///
 /// Used where a caller broke a rule of the API: the sentence says which, and how to mend it.
 @inline(never)
 package func fail(_ sentence: String, file: StaticString = #fileID, line: UInt = #line) -> Never {
+    // First the sentence by itself, whatever comes of the rest.
     writeError("apus: \(sentence)\n")
+    writeError(Whereabouts.describe(from: apus_frame_pointer()))
     endTrace()
     apus_abort()
 }

@@ -82,7 +82,7 @@ public struct SimulationFailure: Error, CustomStringConvertible {
 
 @safe
 final class Simulation: @unchecked Sendable {
-    private let seed: UInt64
+    let seed: UInt64
     private let stepLimit: Int
     private let body: () -> Void
     private(set) var failure: SimulationFailure?
