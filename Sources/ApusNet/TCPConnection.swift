@@ -283,6 +283,14 @@ public final class TCPConnection: Sendable {
     }
 }
 
+extension TCPConnection: CustomStringConvertible {
+    /// This side's address and the peer's: `TCP connection 127.0.0.1:50412 to 127.0.0.1:8080`, and `, closed` behind it once
+    /// this side has closed it.
+    public var description: String {
+        "TCP connection \(localAddress) to \(remoteAddress)\(descriptor.snapshot.isClosed ? ", closed" : "")"
+    }
+}
+
 extension NetError {
     init(_ failure: Descriptor.Failure, operation: Operation, address: SocketAddress?, host: String? = nil) {
         switch failure.reason {

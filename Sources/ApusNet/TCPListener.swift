@@ -31,7 +31,8 @@ public final class TCPListener: Sendable {
     ///
     /// - Parameters:
     ///   - address: Where to listen. Port 0 picks a free one, see ``localAddress``.
-    ///   - backlog: How many connections may wait to be accepted; `nil` for as many as the system allows.
+    ///   - backlog: How many connections may wait to be accepted; `nil` for as many as the system allows. A negative
+    ///     number stops the program.
     ///   - reusePort: Lets several listeners, also of other processes, share the port; the kernel spreads the connections
     ///     over them (SO_REUSEPORT). All of them must ask for it.
     ///   - ipv6Only: Whether a listener on `::` leaves IPv4 alone. Otherwise it takes both.
@@ -42,6 +43,9 @@ public final class TCPListener: Sendable {
     ) throws(NetError) {
         func check(_ result: Int32, _ operation: NetError.Operation = .listen) throws(NetError) {
             guard result >= 0 else { throw NetError(errno: -result, operation: operation, address: address) }
+        }
+        if let backlog, backlog < 0 {
+            fail("TCPListener(backlog: \(backlog)): a number of connections is zero or more, or nil for the most")
         }
         var systemAddress = address.systemForm
         let number = apus_socket_open(systemAddress.family)
@@ -77,7 +81,8 @@ public final class TCPListener: Sendable {
     ///   - host: An IP address or a name of this machine, of whose addresses the first one is taken, IPv4 before IPv6.
     ///     `nil` listens on every address, IPv6 and IPv4 alike as far as this machine has them.
     ///   - port: The port; 0 picks a free one, see ``localAddress``.
-    ///   - backlog: How many connections may wait to be accepted; `nil` for as many as the system allows.
+    ///   - backlog: How many connections may wait to be accepted; `nil` for as many as the system allows. A negative
+    ///     number stops the program.
     ///   - reusePort: Lets several listeners, also of other processes, share the port.
     ///   - ipv6Only: Whether a listener on `::` leaves IPv4 alone.
     /// - Throws: ``NetError``, see ``init(_:backlog:reusePort:ipv6Only:)``, and with ``NetError/Operation/resolve`` when
@@ -166,6 +171,13 @@ public final class TCPListener: Sendable {
     /// When it returns, the port is free. May be called any number of times, from anywhere.
     public func close() {
         descriptor.close()
+    }
+}
+
+extension TCPListener: CustomStringConvertible {
+    /// `TCP listener on 127.0.0.1:8080`, and `, closed` behind it once that is so.
+    public var description: String {
+        "TCP listener on \(localAddress)\(descriptor.snapshot.isClosed ? ", closed" : "")"
     }
 }
 

@@ -57,6 +57,32 @@ import Testing
         )
     }
 
+    @Test func describesItself() throws {
+        let pair = try ConnectionPair()
+        let here = pair.client.localAddress
+        let there = pair.server.localAddress
+        #expect("\(pair.client)" == "TCP connection \(here) to \(there)")
+        #expect("\(pair.server)" == "TCP connection \(there) to \(here)")
+        pair.client.close()
+        #expect("\(pair.client)" == "TCP connection \(here) to \(there), closed")
+        // The peer has noticed nothing yet, and its own side is open.
+        #expect("\(pair.server)" == "TCP connection \(there) to \(here)")
+    }
+
+    /// Others may be in the middle of a call, which keeps the descriptor in use.
+    @Test func describesItselfWhileSomebodyReads() throws {
+        let pair = try ConnectionPair()
+        let client = pair.client
+        let reader = go {
+            var buffer = [UInt8](repeating: 0, count: 1)
+            return try client.read(into: &buffer)
+        }
+        #expect(!"\(client)".hasSuffix("closed"))
+        client.close()
+        #expect("\(client)".hasSuffix(", closed"))
+        #expect(throws: NetError.self) { try reader.join() }
+    }
+
     @Test func triesEveryAddressOfAHost() throws {
         // "localhost" often is ::1 first, where nobody listens here.
         let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))

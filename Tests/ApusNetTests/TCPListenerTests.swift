@@ -118,11 +118,27 @@ import Testing
         #expect(throws: NetError.self) { _ = try TCPListener(first.localAddress) }
     }
 
-    @Test(arguments: [-1, 0, 1, Int.max])
+    @Test(arguments: [0, 1, Int.max])
     func takesAnyBacklog(_ backlog: Int) throws {
         let listener = try TCPListener(Self.anyPort, backlog: backlog)
         _ = try TCPConnection(to: listener.localAddress)
         _ = try listener.accept()
+    }
+
+    @Test func stopsWhenTheBacklogIsNegative() async {
+        let result = await #expect(processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]) {
+            _ = try TCPListener(SocketAddress(.loopbackIPv4, port: 0), backlog: -1)
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("apus: TCPListener(backlog: -1): a number of connections is zero or more"))
+    }
+
+    @Test func describesItself() throws {
+        let listener = try TCPListener(Self.anyPort)
+        let text = "TCP listener on 127.0.0.1:\(listener.localAddress.port)"
+        #expect("\(listener)" == text)
+        listener.close()
+        #expect("\(listener)" == text + ", closed")
     }
 
     @Test func acceptsForManyAtOnce() throws {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the environment says about the runtime. Read once, at its first use.
+// What the environment says about the runtime. Read once, at its first use. What is wrong in it ends the program, with a
+// sentence about that one setting.
 
 import CApus
 
@@ -45,20 +46,20 @@ struct Configuration {
     static func fromEnvironment() -> Configuration {
         var configuration = Configuration(processors: Int(apus_processor_count()))
         if let text = environment("APUS_WORKERS") {
-            guard let count = Int(text), (1...1024).contains(count) else {
-                fail("APUS_WORKERS is \"\(text)\"; it must be a number from 1 to 1024")
+            guard let count = Int(trimmed(text)), (1...1024).contains(count) else {
+                refuse("APUS_WORKERS is \"\(text)\"; it must be a number from 1 to 1024")
             }
             configuration.processors = count
         }
         if let path = environment("APUS_TRACE"), !path.isEmpty { configuration.tracePath = path }
-        for setting in (environment("APUS_DEBUG") ?? "").split(separator: ",") {
-            let parts = setting.split(separator: "=", maxSplits: 1)
-            configuration.apply(name: String(parts[0]), value: parts.count > 1 ? String(parts[1]) : "")
+        for setting in (environment("APUS_DEBUG") ?? "").split(separator: ",").map(trimmed) where !setting.isEmpty {
+            let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            configuration.apply(name: String(parts[0]), value: parts.count > 1 ? String(parts[1]) : "", setting)
         }
         return configuration
     }
 
-    private mutating func apply(name: String, value: String) {
+    private mutating func apply(name: String, value: String, _ setting: Substring) {
         switch (name, Int(value)) {
         case ("queue", let capacity?) where capacity > 1 && capacity <= 4096 && capacity & (capacity - 1) == 0:
             queueCapacity = capacity
@@ -90,12 +91,48 @@ struct Configuration {
             guard let kind = GuardKind(rawValue: value) else { fallthrough }
             guardKind = kind
         default:
-            fail(
-                "APUS_DEBUG holds \"\(name)=\(value)\"; it knows queue=2…4096 (a power of two), fences=full, "
-                    + "guard=install|protect, guardmappings=N, migrate=N, readslots=N, rounds=N, sample=1…1000000, "
-                    + "schedtrace=MILLISECONDS, standinslots=N, tracelimit=MiB, deadlock=off, sigquit=off and "
-                    + "races=threads")
+            Self.refuse("APUS_DEBUG holds \"\(setting)\"\(Self.advice(name: name))")
         }
+    }
+
+    /// What each setting of APUS_DEBUG may be. Beside `apply`, which decides.
+    private static let forms: [(name: String, form: String)] = [
+        ("deadlock", "deadlock=off"),
+        ("fences", "fences=full"),
+        ("guard", "guard=install or guard=protect"),
+        ("guardmappings", "guardmappings=N, N zero or more"),
+        ("migrate", "migrate=N, N one or more"),
+        ("queue", "queue=N, N a power of two from 2 to 4096"),
+        ("races", "races=threads"),
+        ("readslots", "readslots=N, N zero or more"),
+        ("rounds", "rounds=N, N one or more"),
+        ("sample", "sample=N, N from 1 to 1000000"),
+        ("schedtrace", "schedtrace=N, N from 1 to 86400000 milliseconds"),
+        ("sigquit", "sigquit=off"),
+        ("standinslots", "standinslots=N, N from 0 to 1024"),
+        ("tracelimit", "tracelimit=N, N from 1 to 1048576 MiB"),
+    ]
+
+    private static func advice(name: String) -> String {
+        let name = trimmed(name)
+        if let form = forms.first(where: { $0.name == name })?.form { return "; it must be \(form)" }
+        return ", which is not one of its settings: " + forms.map(\.name).joined(separator: ", ")
+    }
+
+    /// Ends the program. Not by `fail`: whoever set the variable wants the sentence, and not a crash report of a program
+    /// that has done nothing yet.
+    private static func refuse(_ sentence: String) -> Never {
+        writeError("apus: \(sentence)\n")
+        // EX_USAGE of sysexits.h.
+        apus_exit_now(64)
+    }
+
+    /// Without the spaces around it.
+    private static func trimmed(_ text: some StringProtocol) -> Substring {
+        var text = Substring(text)
+        while text.first?.isWhitespace == true { text.removeFirst() }
+        while text.last?.isWhitespace == true { text.removeLast() }
+        return text
     }
 
     private static func environment(_ name: String) -> String? {

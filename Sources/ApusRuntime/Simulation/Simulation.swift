@@ -46,14 +46,19 @@ import Synchronization
 ///
 /// - Parameters:
 ///   - seed: Decides the order. Without one it is drawn, and printed when the run fails.
-///   - stepLimit: Scheduling points after which the run counts as endless.
+///   - stepLimit: Scheduling points after which the run counts as endless; one or more.
+///   - fileID: Where the simulation's first goroutine was started, for dumps: leave it as it is, or pass your own caller's
+///     on.
+///   - line: Likewise.
 /// - Returns: What the function returned.
 /// - Throws: What the function throws; `SimulationFailure` when nobody can go on, or the limit is reached. Either way, a
 ///   line on standard error names the seed.
 @discardableResult
 public func withSimulation<Value>(
-    seed: UInt64 = .random(in: 0 ... .max), stepLimit: Int = 10_000_000, _ body: @escaping () throws -> Value
+    seed: UInt64 = .random(in: 0 ... .max), stepLimit: Int = 10_000_000, fileID: StaticString = #fileID,
+    line: UInt = #line, _ body: @escaping () throws -> Value
 ) throws -> Value {
+    if stepLimit < 1 { fail("withSimulation(stepLimit: \(stepLimit)): a run takes one step or more") }
     if unsafe ThreadReference.current?.record.worker?.record.simulation != nil {
         fail("withSimulation is called inside a simulation; call it from outside, once for each run")
     }
@@ -61,7 +66,7 @@ public func withSimulation<Value>(
     // them, with the goroutines that could not end.)
     nonisolated(unsafe) let body = body
     nonisolated(unsafe) var result: Result<Value, any Error>?
-    let simulation = Simulation(seed: seed, stepLimit: stepLimit) {
+    let simulation = Simulation(seed: seed, stepLimit: stepLimit, birthplace: (fileID, line)) {
         do { unsafe result = .success(try unsafe body()) } catch { unsafe result = .failure(error) }
     }
     simulation.runOnThreadOfItsOwn()
@@ -84,6 +89,8 @@ public struct SimulationFailure: Error, CustomStringConvertible {
 final class Simulation: @unchecked Sendable {
     let seed: UInt64
     private let stepLimit: Int
+    /// Where the first goroutine was started, for people: in the caller.
+    private let birthplace: (fileID: StaticString, line: UInt)
     private let body: () -> Void
     private(set) var failure: SimulationFailure?
 
@@ -99,9 +106,12 @@ final class Simulation: @unchecked Sendable {
     private var bodyHasReturned = false
     private let ended = WaitGroup()
 
-    init(seed: UInt64, stepLimit: Int, body: @escaping () -> Void) {
+    init(
+        seed: UInt64, stepLimit: Int, birthplace: (fileID: StaticString, line: UInt), body: @escaping () -> Void
+    ) {
         self.seed = seed
         self.stepLimit = stepLimit
+        self.birthplace = birthplace
         self.body = body
         random = seed
     }
@@ -134,7 +144,7 @@ final class Simulation: @unchecked Sendable {
         unsafe thread.record.waiter.record.timer.clock = Unmanaged.passUnretained(clock)
         // Seen: what the caller did comes before what the body does.
         Sanitizer.unhide()
-        _ = go(name: "simulation") {
+        _ = go(name: "simulation", fileID: birthplace.fileID, line: birthplace.line) {
             self.body()
             Sanitizer.hide()
             self.bodyHasReturned = true

@@ -151,6 +151,26 @@ struct SimulationTests {
         }
     }
 
+    @Test("A number of steps below one stops the program", arguments: [0, -1])
+    func noSteps(limit: Int) async {
+        let result = await #expect(
+            processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]
+        ) { [limit] in
+            try withSimulation(stepLimit: limit) {}
+        }
+        let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
+        #expect(text.contains("apus: withSimulation(stepLimit: \(limit)): a run takes one step or more\n"))
+    }
+
+    @Test("Its first goroutine was started where withSimulation was called")
+    func birthplace() throws {
+        let line: UInt = #line + 1
+        let dump = try withSimulation { Goroutine.dump() }
+        #expect(dump.contains("started at ApusRuntimeTests/SimulationTests.swift:\(line)\n"), "\(dump)")
+        let passedOn = try withSimulation(fileID: "Elsewhere/Else.swift", line: 7) { Goroutine.dump() }
+        #expect(passedOn.contains("started at Elsewhere/Else.swift:7\n"), "\(passedOn)")
+    }
+
     @Test("Timers and tickers are stopped, reset and received from, in any order", arguments: 0..<50)
     func timers(seed: Int) throws {
         let ticks = try withSimulation(seed: UInt64(seed)) {
