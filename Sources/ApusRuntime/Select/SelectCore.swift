@@ -330,7 +330,8 @@ extension SelectEntries {
         while position < channelCount {
             let channel = unsafe base[base[position].inLockOrder].channel!
             position += 1
-            while position < channelCount, unsafe address(base[position].inLockOrder) == UInt(bitPattern: channel.core) {
+            while position < channelCount, unsafe address(base[position].inLockOrder) == UInt(bitPattern: channel.core)
+            {
                 position += 1
             }
             body(channel)

@@ -13,7 +13,8 @@ struct FailureTests {
         result.expectEnd(.killed(signal: 6), errors: sentence + "  in goroutine 1 \"culprit\"\n    ")
         #expect(result.errors.contains(" at Tests/Programs/SyncPrograms.swift:"), "\(result.testDescription)")
         #expect(
-            result.errors.contains("    started at apus_test_programs/SyncPrograms.swift:"), "\(result.testDescription)")
+            result.errors.contains("    started at apus_test_programs/SyncPrograms.swift:"), "\(result.testDescription)"
+        )
     }
 
     @Test("On a thread too")
