@@ -150,8 +150,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
     ///   closed. Never waits.
     @inlinable
     public func trySend(_ element: consuming sending Element) -> sending Element? {
-        guard reference.maySend() else { return element }
-        switch reference.beginSend() {
+        switch reference.attemptSend() {
         case .ring(let place):
             unsafe place.initializeMemory(as: Element.self, to: element)
             reference.finishRing()
@@ -160,10 +159,7 @@ public final class Channel<Element: ~Copyable>: Sendable {
             unsafe place.initializeMemory(as: Element.self, to: element)
             unsafe reference.finishHandOver(node)
             return nil
-        case .closed:
-            return element
-        case .wait:
-            reference.cancelStep()
+        case .closed, .wait:
             return element
         }
     }
@@ -173,12 +169,8 @@ public final class Channel<Element: ~Copyable>: Sendable {
     /// - Returns: The oldest unreceived element, or nil: the channel is empty, or closed and drained. Never waits.
     @inlinable
     public func tryReceive() -> sending Element? {
-        guard reference.mayReceive() else { return nil }
-        let step = reference.beginReceive()
-        if case .wait = step {
-            reference.cancelStep()
-            return nil
-        }
+        let step = reference.attemptReceive()
+        if case .wait = step { return nil }
         return reference.finish(step)
     }
 

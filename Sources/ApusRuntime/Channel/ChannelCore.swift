@@ -166,8 +166,7 @@ struct ChannelReference: @unchecked Sendable {
     // True may be over by now, or be a waiter that somebody else has claimed. (Go: runtime/chan.go, `empty` and `full`.)
 
     /// Whether `beginReceive` may find something.
-    @usableFromInline
-    func mayReceive() -> Bool {
+    private func mayReceive() -> Bool {
         schedulingPoint()
         // Senders wait at a full ring only: where there is a ring, its count says it all.
         let isEmpty = unsafe core.pointee.capacity == 0 ? core.pointee.senders.isEmpty : core.pointee.count == 0
@@ -175,8 +174,7 @@ struct ChannelReference: @unchecked Sendable {
     }
 
     /// Whether `beginSend` may find room or a receiver.
-    @usableFromInline
-    func maySend() -> Bool {
+    private func maySend() -> Bool {
         schedulingPoint()
         let capacity = unsafe core.pointee.capacity
         let isFull = unsafe capacity == 0 ? core.pointee.receivers.isEmpty : core.pointee.count == capacity
@@ -231,10 +229,13 @@ struct ChannelReference: @unchecked Sendable {
         ready(goroutine)
     }
 
-    /// Gives up instead of waiting.
+    /// For who does not wait: like `beginSend`, but when the answer is to wait, no lock is held.
     @usableFromInline
-    func cancelStep() {
-        unsafe core.pointee.lock.unlock()
+    func attemptSend() -> SendStep {
+        guard maySend() else { return .wait }
+        let step = beginSend()
+        if case .wait = step { unsafe core.pointee.lock.unlock() }
+        return step
     }
 
     /// Waits until a receiver has taken the element at `element`. Unless it `succeeded`, the element is still there.
@@ -280,6 +281,15 @@ struct ChannelReference: @unchecked Sendable {
         unsafe core.pointee.lock.lock()
         let step = decideReceive()
         if case .closed = step { unsafe core.pointee.lock.unlock() }
+        return step
+    }
+
+    /// For who does not wait: like `beginReceive`, but when the answer is to wait, no lock is held.
+    @usableFromInline
+    func attemptReceive() -> ReceiveStep {
+        guard mayReceive() else { return .wait }
+        let step = beginReceive()
+        if case .wait = step { unsafe core.pointee.lock.unlock() }
         return step
     }
 

@@ -40,7 +40,7 @@ extension Channel where Element: ~Copyable {
     public func onReceive<Output, Failure: Error>(
         when isWanted: Bool = true, _ handler: @escaping (consuming Element?) throws(Failure) -> Output
     ) -> SelectReceive<Element, Output, Failure> {
-        SelectReceive(channel: isWanted ? self : nil, handler: handler)
+        SelectReceive(channel: self, isWanted: isWanted, handler: handler)
     }
 }
 
@@ -55,7 +55,7 @@ extension Channel {
     public func onSend<Output, Failure: Error>(
         _ value: sending Element, when isWanted: Bool = true, _ handler: @escaping () throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: isWanted ? self : nil, value: value, handler: .plain(handler))
+        SelectSend(channel: self, value: value, isWanted: isWanted, handler: .plain(handler))
     }
 
     /// A case of a `select` that sends the value. Ready also when the channel is closed: the handler is told whether the value
@@ -70,7 +70,7 @@ extension Channel {
         _ value: sending Element, when isWanted: Bool = true,
         _ handler: @escaping (_ isSent: Bool) throws(Failure) -> Output
     ) -> SelectSend<Element, Output, Failure> {
-        SelectSend(channel: isWanted ? self : nil, value: value, handler: .reporting(handler))
+        SelectSend(channel: self, value: value, isWanted: isWanted, handler: .reporting(handler))
     }
 }
 
@@ -83,20 +83,19 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     typealias Handler = (consuming Element?) throws(Failure) -> Output
 
     @usableFromInline
-    let parts: () -> (channel: Channel<Element>?, handler: Handler)
+    let parts: () -> (channel: Channel<Element>, isWanted: Bool, handler: Handler)
 
     @inlinable
     @inline(__always)
     init(
-        channel: Channel<Element>?, handler: @escaping (consuming Element?) throws(Failure) -> Output
+        channel: Channel<Element>, isWanted: Bool, handler: @escaping (consuming Element?) throws(Failure) -> Output
     ) {
-        parts = { (channel, handler) }
+        parts = { (channel, isWanted, handler) }
     }
 
-    /// Nil if the case is not wanted.
     @inlinable
     @inline(__always)
-    var reference: ChannelReference? { parts().channel?.reference }
+    var reference: ChannelReference { parts().channel.reference }
 
     @inlinable public var _count: Int { 1 }
     @inlinable public var _channelCount: Int { 1 }
@@ -106,19 +105,16 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
     @inlinable
     @inline(__always)
     public func _attempt(_ index: Int) -> SelectOutcome? {
-        guard let reference, reference.mayReceive() else { return nil }
-        let step = reference.beginReceive()
-        if case .wait = step {
-            reference.cancelStep()
-            return nil
-        }
+        guard parts().isWanted else { return nil }
+        let step = reference.attemptReceive()
+        if case .wait = step { return nil }
         return SelectOutcome(.receive(step))
     }
 
     @inlinable
     @inline(__always)
     public func _prepare(_ entries: inout SelectEntries) {
-        guard let reference else { return entries.addNever() }
+        guard parts().isWanted else { return entries.addNever() }
         entries.addReceive(
             reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment)
     }
@@ -143,7 +139,7 @@ public struct SelectReceive<Element: ~Copyable, Output, Failure: Error>: SelectC
         nonisolated(unsafe) let element: Element?
         switch choice.outcome {
         case .receive(let step):
-            unsafe element = reference!.finish(step)
+            unsafe element = reference.finish(step)
         case .received:
             unsafe element = entries!.place(choice.index).assumingMemoryBound(to: Element.self).move()
         default:
@@ -163,18 +159,17 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     }
 
     @usableFromInline
-    let parts: () -> (channel: Channel<Element>?, value: Element, handler: Handler)
+    let parts: () -> (channel: Channel<Element>, value: Element, isWanted: Bool, handler: Handler)
 
     @inlinable
     @inline(__always)
-    init(channel: Channel<Element>?, value: Element, handler: Handler) {
-        parts = { (channel, value, handler) }
+    init(channel: Channel<Element>, value: Element, isWanted: Bool, handler: Handler) {
+        parts = { (channel, value, isWanted, handler) }
     }
 
-    /// Nil if the case is not wanted.
     @inlinable
     @inline(__always)
-    var reference: ChannelReference? { parts().channel?.reference }
+    var reference: ChannelReference { parts().channel.reference }
 
     @inlinable
     @inline(__always)
@@ -190,15 +185,14 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @inlinable
     @inline(__always)
     public func _attempt(_ index: Int) -> SelectOutcome? {
-        guard let reference, reference.maySend() else { return nil }
-        let step = reference.beginSend()
+        guard parts().isWanted else { return nil }
+        let step = reference.attemptSend()
         switch step {
         case .ring, .receiver:
             return SelectOutcome(.send(step))
         case .closed:
             return reportsClosed ? SelectOutcome(.notSent) : nil
         case .wait:
-            reference.cancelStep()
             return nil
         }
     }
@@ -206,7 +200,7 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @inlinable
     @inline(__always)
     public func _prepare(_ entries: inout SelectEntries) {
-        guard let reference else { return entries.addNever() }
+        guard parts().isWanted else { return entries.addNever() }
         let place = unsafe entries.addSend(
             reference, bytes: MemoryLayout<Element>.stride, alignment: MemoryLayout<Element>.alignment,
             reportsClosed: reportsClosed)
@@ -216,7 +210,7 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
     @inlinable
     @inline(__always)
     public func _dispose(_ entries: SelectEntries, _ position: Int, except chosen: Int?) {
-        if reference != nil, chosen != position { destroyValue(entries, position) }
+        if parts().isWanted, chosen != position { destroyValue(entries, position) }
     }
 
     @inlinable
@@ -244,15 +238,15 @@ public struct SelectSend<Element, Output, Failure: Error>: SelectCases {
         switch choice.outcome {
         case .send(.ring(let place)):
             unsafe place.initializeMemory(as: Element.self, to: parts().value)
-            reference!.finishRing()
+            reference.finishRing()
             return true
         case .send(.receiver(let place, let node)):
             unsafe place.initializeMemory(as: Element.self, to: parts().value)
-            unsafe reference!.finishHandOver(node)
+            unsafe reference.finishHandOver(node)
             return true
         case .sendPrepared(let step):
             let source = unsafe entries!.place(choice.index).assumingMemoryBound(to: Element.self)
-            return unsafe reference!.finish(step, from: source)
+            return unsafe reference.finish(step, from: source)
         case .notSentPrepared:
             destroyValue(entries!, choice.index)
             return false

@@ -151,7 +151,7 @@ extension UnsafeMutablePointer where Pointee == TimerSource {
     private func send(dueAt when: MonotonicTime) -> Bool {
         let instant = unsafe pointee.node.clock?._withUnsafeGuaranteedRef { $0.instant(of: when) } ?? when.instant
         let channel = unsafe pointee.channel
-        switch channel.beginSend() {
+        switch channel.attemptSend() {
         case .ring(let place):
             unsafe place.initializeMemory(as: ContinuousClock.Instant.self, to: instant)
             channel.finishRing()
@@ -159,7 +159,7 @@ extension UnsafeMutablePointer where Pointee == TimerSource {
             unsafe place.initializeMemory(as: ContinuousClock.Instant.self, to: instant)
             unsafe channel.finishHandOver(node)
         case .wait:
-            channel.cancelStep()
+            break
         case .closed:
             return false
         }
