@@ -93,7 +93,7 @@ private func dumpStates(_ run: Run) {
     ]
     while !started.isSet { sleep(for: .milliseconds(1)) }
     // Of a caller its own stack is known, though it runs.
-    let text = go(name: "dumps") { dump(containing: waiting + ["thread "]) }.join()
+    let text = go(name: "dumps") { dump(containing: waiting + ["\"main\" [join"]) }.join()
     print(text)
     stop.set()
     empty.close()
