@@ -45,8 +45,8 @@ struct SelectTests {
         go {
             for _ in 0..<2 {
                 select {
-                    first.onReceive { try? got.send($0) }
-                    second.onReceive { try? got.send($0) }
+                    first.onReceive { _ = try? got.send($0) }
+                    second.onReceive { _ = try? got.send($0) }
                 }
             }
         }
