@@ -325,7 +325,7 @@ extension SelectEntries {
 
     /// Each channel once, though cases may share it: equal addresses are neighbours. After the last call of `body` the
     /// entries are not looked at: see `commitSelect`.
-    fileprivate func forEachChannel(_ body: (ChannelReference) -> Void) {
+    private func forEachChannel(_ body: (ChannelReference) -> Void) {
         var position = 0
         while position < channelCount {
             let channel = unsafe base[base[position].inLockOrder].channel!
