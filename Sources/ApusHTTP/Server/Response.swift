@@ -53,36 +53,37 @@ public final class Response {
     }
 
     let output = OutputBuffer()
-    private var dateField = DateField()
-    private(set) var stage = Stage.open
-    private var framing = Framing.discarded
-    var connection: ServerConnection?
-    private var isHead = false
-    private var isHTTP10 = false
+    // As for a request: one goroutine at a time, and nothing calls back.
+    @safe @exclusivity(unchecked) private var dateField = DateField()
+    @safe @exclusivity(unchecked) private(set) var stage = Stage.open
+    @safe @exclusivity(unchecked) private var framing = Framing.discarded
+    @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
+    @safe @exclusivity(unchecked) private var isHead = false
+    @safe @exclusivity(unchecked) private var isHTTP10 = false
     /// Whether the connection closes after this response.
-    var closesConnection = false
+    @safe @exclusivity(unchecked) var closesConnection = false
 
     /// The status. 200 unless set otherwise; without effect once the head is on its way.
-    public var status: HTTPResponse.Status = .ok
+    @safe @exclusivity(unchecked) public var status: HTTPResponse.Status = .ok
     /// The fields. Without effect once the head is on its way.
     ///
     /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
     /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
-    public var headerFields = HTTPFields()
+    @safe @exclusivity(unchecked) public var headerFields = HTTPFields()
     /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
-    private var contentType: String?
+    @safe @exclusivity(unchecked) private var contentType: String?
     /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
-    public var trailers = HTTPFields()
+    @safe @exclusivity(unchecked) public var trailers = HTTPFields()
     /// How many bytes of the body were written so far.
-    public private(set) var bodyBytes = 0
+    @safe @exclusivity(unchecked) public private(set) var bodyBytes = 0
 
     init() {}
 
-    func begin(on connection: ServerConnection, _ head: borrowing RequestHead, isHead: Bool) {
+    func begin(on connection: ServerConnection, isHead: Bool, isHTTP10: Bool, keepsAlive: Bool) {
         self.connection = connection
         self.isHead = isHead
-        isHTTP10 = head.minorVersion == 0
-        closesConnection = !head.keepsAlive
+        self.isHTTP10 = isHTTP10
+        closesConnection = !keepsAlive
         stage = .open
         bodyBytes = 0
     }
