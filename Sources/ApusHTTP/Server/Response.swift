@@ -368,16 +368,17 @@ public final class Response {
     }
 
     private func appendHead(_ framing: Framing?) {
+        let server = whileHandled.server
         output.appendStatusLine(status)
         var hasDate = false
         if !headerFields.isEmpty { hasDate = appendFields() }
-        if !hasDate { appendDate(at: whileHandled.server.clock.seconds) }
+        if !hasDate { appendDate(at: server.clock.seconds) }
         if let contentType {
             output.append("Content-Type: ")
             output.append(contentType)
             output.append("\r\n")
         }
-        if whileHandled.isDraining { closesConnection = true }
+        if server.isDraining { closesConnection = true }
         switch framing {
         case .length(let length):
             output.append("Content-Length: ")
@@ -426,7 +427,13 @@ extension StringProtocol {
 extension String {
     /// Whether this can be a field's value. Anything else would break the head apart.
     @inline(__always)
-    var isValidFieldValue: Bool { utf8.allSatisfy(\.isFieldValue) }
+    var isValidFieldValue: Bool {
+        unsafe utf8.withContiguousStorageIfAvailable(isValid) ?? Array(utf8).withUnsafeBufferPointer(isValid)
+    }
+}
+
+private func isValid(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    unsafe bytes.span.endOfFieldValue(from: 0) == bytes.count
 }
 
 // MARK: Heads as bytes

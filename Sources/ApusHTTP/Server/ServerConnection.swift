@@ -120,41 +120,48 @@ final class ServerConnection: Sendable {
                 if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
                 return true
             } catch {
-                guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
-                // Woken to give back what a long wait does not need.
-                discardUnusedStack()
-                guard (try? transport.setReadDeadline(nil)) != nil else { return false }
+                guard waitsOn(after: error) else { return false }
             }
         }
+    }
+
+    /// Out of line: the frame of a connection that waits shall be small.
+    @inline(never)
+    private func waitsOn(after error: NetError) -> Bool {
+        guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
+        // Woken to give back what a long wait does not need.
+        discardUnusedStack()
+        return (try? transport.setReadDeadline(nil)) != nil
     }
 
     /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
     @inline(never)
     private func serveRequests() -> Bool {
         let exchange = server.exchanges.take()
-        let request = exchange.request
-        let response = exchange.response
-        self.response = response
-        defer { self.response = nil }
-        request.input.removeAll()
-        response.output.removeAll()
+        let outcome = serveRequests(with: exchange)
+        server.exchanges.give(exchange)
+        return outcome == .idle
+    }
+
+    private func serveRequests(with exchange: Exchange) -> Outcome {
+        response = exchange.response
+        defer { response = nil }
+        exchange.request.input.removeAll()
+        exchange.response.output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
-            outcome = serveOne(request, response)
+            outcome = serveOne(exchange.request, exchange.response)
         }
-        if outcome == .upgraded { return finishUpgrade(exchange) }
-        if !response.output.isEmpty, outcome != .failed {
+        if outcome != .failed, outcome != .upgraded {
             do throws(HTTPError) {
-                try flush(response.output)
+                try flush(exchange.response.output)
             } catch {
                 outcome = .failed
             }
         }
-        response.output.removeAll()
-        if outcome == .closeAfterReading { linger(request.input) }
-        response.output.shrink()
-        server.exchanges.give(exchange)
-        return outcome == .idle
+        if outcome == .closeAfterReading { linger(exchange.request.input) }
+        exchange.response.output.shrink()
+        return outcome
     }
 
     private enum Outcome {
@@ -385,12 +392,6 @@ final class ServerConnection: Sendable {
         }
     }
 
-    // MARK: Upgrading
-
-    private func finishUpgrade(_ exchange: Exchange) -> Bool {
-        server.exchanges.give(exchange)
-        return false
-    }
 }
 
 // MARK: Receiving
