@@ -343,9 +343,15 @@ public final class Response {
         contentType = nil
     }
 
-    /// Takes the connection for another protocol: see `Response.upgrade`.
-    func markUpgraded() {
+    /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
+    func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
+        guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
         stage = .upgraded
+        self.status = status
+        output.appendStatusLine(status)
+        for field in headerFields where field.name != .connection { output.append(field) }
+        output.append(status == .switchingProtocols ? "Connection: Upgrade\r\n\r\n" : "\r\n")
+        return try whileHandled.giveOut(output)
     }
 
     private var statusHasNoBody: Bool {

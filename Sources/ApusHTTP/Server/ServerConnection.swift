@@ -47,6 +47,8 @@ final class ServerConnection: Sendable {
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
+    /// What is being asked, likewise.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var request: Request?
     /// What is being answered; the connection's own goroutine alone looks at it, and has it while this is set.
     @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var response: Response?
 
@@ -144,8 +146,12 @@ final class ServerConnection: Sendable {
     }
 
     private func serveRequests(with exchange: Exchange) -> Outcome {
+        request = exchange.request
         response = exchange.response
-        defer { response = nil }
+        defer {
+            request = nil
+            response = nil
+        }
         exchange.request.input.removeAll()
         exchange.response.output.removeAll()
         var outcome = Outcome.another
@@ -327,6 +333,17 @@ final class ServerConnection: Sendable {
         while left > 0, let count = try? unsafe transport.read(into: input.free, deadline: deadline), count > 0 {
             left -= count
         }
+    }
+
+    // MARK: Upgrading
+
+    /// Sends the head, and gives the connection to the handler.
+    func giveOut(_ output: OutputBuffer) throws(HTTPError) -> any Connection {
+        try flush(output)
+        enter(.handling)
+        guard let input = request?.input, !input.isEmpty else { return transport }
+        defer { input.use(input.count) }
+        return unsafe UpgradedConnection(transport, rest: Array(input.rest))
     }
 
     // MARK: Sending
