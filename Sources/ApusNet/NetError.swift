@@ -31,7 +31,7 @@ public struct NetError: Error, Hashable, Sendable {
             case connectionRefused, connectionReset, connectionAborted, brokenPipe, notConnected
             case addressInUse, addressNotAvailable, invalidAddress
             case hostUnreachable, networkUnreachable
-            case hostNotFound, resolverUnavailable
+            case hostNotFound, resolverUnavailable, pathNotFound
             case tooManyOpenFiles, outOfMemory
             case permissionDenied, messageTooLong, unsupported, other
         }
@@ -71,6 +71,8 @@ public struct NetError: Error, Hashable, Sendable {
         public static let hostNotFound = Code(value: .hostNotFound)
         /// The name could not be looked up at present; trying again later may help.
         public static let resolverUnavailable = Code(value: .resolverUnavailable)
+        /// There is no file at the path of a Unix socket, or no folder.
+        public static let pathNotFound = Code(value: .pathNotFound)
         /// The process or the machine has no descriptor left (`ulimit -n`).
         public static let tooManyOpenFiles = Code(value: .tooManyOpenFiles)
         /// The kernel has no memory for the socket or its buffers.
@@ -89,6 +91,7 @@ public struct NetError: Error, Hashable, Sendable {
     public struct Operation: Hashable, Sendable {
         fileprivate enum Value: UInt8 {
             case resolve, connect, bind, listen, accept, read, write, closeRead, closeWrite, configure
+            case send, receive
         }
 
         fileprivate let value: Value
@@ -107,6 +110,10 @@ public struct NetError: Error, Hashable, Sendable {
         public static let read = Operation(value: .read)
         /// Writing.
         public static let write = Operation(value: .write)
+        /// Sending a datagram.
+        public static let send = Operation(value: .send)
+        /// Waiting for a datagram.
+        public static let receive = Operation(value: .receive)
         /// Giving up the reading half of a connection.
         public static let closeRead = Operation(value: .closeRead)
         /// Ending the writing half of a connection.
@@ -168,7 +175,8 @@ extension NetError.Code {
             case ETIMEDOUT: .timedOut
             case EADDRINUSE: .addressInUse
             case EADDRNOTAVAIL: .addressNotAvailable
-            case EINVAL, EDESTADDRREQ: .invalidAddress
+            case EINVAL, EDESTADDRREQ, ENAMETOOLONG: .invalidAddress
+            case ENOENT, ENOTDIR: .pathNotFound
             case EHOSTUNREACH, EHOSTDOWN: .hostUnreachable
             case ENETUNREACH, ENETDOWN: .networkUnreachable
             case EMFILE, ENFILE: .tooManyOpenFiles
@@ -235,6 +243,7 @@ extension NetError.Code: CustomStringConvertible {
         case .networkUnreachable: "network unreachable"
         case .hostNotFound: "host not found"
         case .resolverUnavailable: "name lookup unavailable"
+        case .pathNotFound: "no such path"
         case .tooManyOpenFiles: "too many open files"
         case .outOfMemory: "out of memory"
         case .permissionDenied: "permission denied"
@@ -256,6 +265,8 @@ extension NetError.Operation: CustomStringConvertible {
         case .accept: "accept"
         case .read: "read"
         case .write: "write"
+        case .send: "send"
+        case .receive: "receive"
         case .closeRead: "close reading"
         case .closeWrite: "close writing"
         case .configure: "configure"
@@ -266,8 +277,8 @@ extension NetError.Operation: CustomStringConvertible {
     fileprivate var preposition: String {
         switch value {
         case .resolve, .configure: ""
-        case .connect, .bind, .write: " to"
-        case .listen, .accept: " on"
+        case .connect, .bind, .write, .send: " to"
+        case .listen, .accept, .receive: " on"
         case .read, .closeRead: " from"
         case .closeWrite: " to"
         }

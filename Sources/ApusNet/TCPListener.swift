@@ -75,6 +75,18 @@ public final class TCPListener: Listener {
         }
     }
 
+    /// Takes over a socket that listens already, and gives it the options that the others have.
+    init(inherited file: consuming OwnedFileDescriptor, _ address: SocketAddress) throws(Descriptor.Failure) {
+        for result in [
+            apus_socket_set_option(file.number, APUS_OPTION_NO_DELAY, 1),
+            TCPKeepAlive.apply(.standard, to: file.number),
+        ] {
+            try ApusNet.check(result)
+        }
+        localAddress = address
+        descriptor = try Descriptor(file)
+    }
+
     /// Listens on one address of a host.
     ///
     /// - Parameters:
