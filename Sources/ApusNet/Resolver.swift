@@ -73,7 +73,7 @@ public final class Resolver: Sendable {
     /// What it asks.
     public let configuration: Configuration
 
-    let service: NameService
+    private let service: NameService
     private let hosts: WatchedFile<HostsFile>?
     private let settings: WatchedFile<ResolverSettings>?
 
@@ -270,6 +270,13 @@ public final class Resolver: Sendable {
         public let priority: UInt16
         /// Among those of one priority, how often each is to be chosen.
         public let weight: UInt16
+
+        package init(host: String, port: UInt16, priority: UInt16, weight: UInt16) {
+            self.host = host
+            self.port = port
+            self.priority = priority
+            self.weight = weight
+        }
     }
 
     /// The hosts of a service, in the order in which they are to be tried: by priority, and within a priority at random,
@@ -330,6 +337,14 @@ public final class Resolver: Sendable {
             throw Self.error(error, host)
         }
     }
+
+    // MARK: For tests
+
+    /// How many wait for each of the queries under way.
+    package var waitingCallers: [Int] { service.callerCounts }
+
+    /// Answers that are remembered, also if they are too old by now.
+    package var cachedAnswers: Int { service.cachedCount }
 
     // MARK: Errors
 
