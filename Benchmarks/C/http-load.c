@@ -6,7 +6,7 @@
 // date. Prints one JSON object, as `load` does.
 //
 //   http-load --port P --connections 64 --warmup 1 --seconds 3 --server-pid PID [--pipeline 16]
-//   http-load --port P --directory FOLDER --files 8 …   /file-0 to /file-7 in turn, compared with those of FOLDER
+//   http-load --port P --directory FOLDER --files 8 …   /file-0.txt to /file-7.txt in turn, compared with FOLDER's
 //   http-load --port P --idle 10000 --seconds 4 --server-pid PID
 //       memory of the server for each connection that had one answer and then does nothing for --seconds
 #include "load_support.h"
@@ -149,7 +149,7 @@ static void prepare_exchanges(void) {
         char *body = NULL;
         if (options.directory != NULL) {
             char local[4096];
-            snprintf(path, sizeof path, "/file-%d", index);
+            snprintf(path, sizeof path, "/file-%d.txt", index);
             snprintf(local, sizeof local, "%s%s", options.directory, path);
             body = read_file(local, &body_bytes);
         }

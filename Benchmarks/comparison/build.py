@@ -151,7 +151,7 @@ def build(programs, skip):
     os.makedirs(PROGRAMS, exist_ok=True)
     failed = {}
     for program in programs:
-        if skip:
+        if skip and program in PATHS:
             if not os.path.exists(PATHS[program]):
                 failed[program] = "it was never built (--skip-build)"
             continue

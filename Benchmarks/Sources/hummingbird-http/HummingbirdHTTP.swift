@@ -46,7 +46,7 @@ struct HummingbirdHTTP: AsyncParsableCommand {
             configuration: ApplicationConfiguration(address: .hostname(host, port: port), backlog: 4096),
             onServerRunning: { channel in
                 print("listening on \(host):\(channel.localAddress?.port ?? 0)")
-                // Whoever started this program waits for the line at the other end of a pipe, where output is held back.
+                // Whoever started this program waits for the line at the end of a pipe, where output is held back.
                 fflush(nil)
             },
             eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup(numberOfThreads: threads))

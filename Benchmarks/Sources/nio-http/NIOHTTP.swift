@@ -18,11 +18,12 @@ import Glibc
 final class DateCache {
     private(set) var current = DateCache.format()
 
-    init(eventLoop: any EventLoop) {
-        eventLoop.assumeIsolated()
-            .scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [unowned self] _ in
-                current = Self.format()
-            }
+    /// To be called on that loop.
+    func renewEachSecond(on eventLoop: any EventLoop) {
+        eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) { [self] in
+            current = Self.format()
+            renewEachSecond(on: eventLoop)
+        }
     }
 
     private static func format() -> String {
@@ -127,7 +128,9 @@ struct NIOHTTP: ParsableCommand {
         var dates: [ObjectIdentifier: NIOLoopBound<DateCache>] = [:]
         for loop in group.makeIterator() {
             dates[ObjectIdentifier(loop)] = try loop.submit {
-                NIOLoopBound(DateCache(eventLoop: loop), eventLoop: loop)
+                let cache = DateCache()
+                cache.renewEachSecond(on: loop)
+                return NIOLoopBound(cache, eventLoop: loop)
             }.wait()
         }
         let bootstrap = ServerBootstrap(group: group)
