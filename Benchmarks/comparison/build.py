@@ -132,7 +132,7 @@ def find_nginx(program):
     """Nothing to build: Debian's package, or what is called so elsewhere. /usr/sbin is not on everybody's PATH."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise Failure("there is no nginx: install it (apt-get install nginx-light)")
+        raise Failure("there is no nginx: install it (apt-get install nginx)")
     PATHS[program] = found
 
 
@@ -155,7 +155,8 @@ def build(programs, skip):
             if not os.path.exists(PATHS[program]):
                 failed[program] = "it was never built (--skip-build)"
             continue
-        print(f"building {program} ...", file=sys.stderr)
+        if program in PATHS:
+            print(f"building {program} ...", file=sys.stderr)
         try:
             BUILDERS[program](program)
         except Failure as failure:
@@ -165,7 +166,8 @@ def build(programs, skip):
 
 def versions():
     """What was compared, by version; an entry is missing where the tool is."""
-    found = {"Go": installed_go_version(), "SwiftNIO": nio_version(), "Swift": "", "C compiler": ""}
+    found = {"Go": installed_go_version(), "SwiftNIO": resolved_version("swift-nio"),
+             "Hummingbird": resolved_version("hummingbird"), "nginx": nginx_version(), "Swift": "", "C compiler": ""}
     for name, command in (("Swift", "swift"), ("C compiler", os.environ.get("CC", "cc"))):
         try:
             found[name] = processes.run([command, "--version"], 30).strip().splitlines()[0]
@@ -182,10 +184,20 @@ def installed_go_version():
     return ""
 
 
-def nio_version():
+def nginx_version():
+    try:
+        find_nginx("nginx")
+        # It says so on standard error.
+        return subprocess.run([PATHS["nginx"], "-v"], capture_output=True, text=True, timeout=30, check=True) \
+            .stderr.strip().removeprefix("nginx version: nginx/")
+    except (Failure, OSError, subprocess.SubprocessError):
+        return ""
+
+
+def resolved_version(package):
     try:
         with open(os.path.join(HERE, "Package.resolved"), encoding="utf-8") as content:
             pins = json.load(content)["pins"]
-        return next(pin["state"]["version"] for pin in pins if pin["identity"] == "swift-nio")
+        return next(pin["state"]["version"] for pin in pins if pin["identity"] == package)
     except (OSError, ValueError, KeyError, StopIteration):
         return ""
