@@ -21,7 +21,7 @@ enum HostName {
     /// Whether two hosts are the same, whatever their case. The first one is in lower case.
     static func matches(_ host: [UInt8], _ other: Span<UInt8>) -> Bool {
         guard host.count == other.count else { return false }
-        for index in host.indices where host[index] != other[index].lowercased { return false }
+        for index in host.indices where host[index] != other[index].lowercasedLetter { return false }
         return true
     }
 }

@@ -6,8 +6,8 @@ enum PercentCoding {
     /// The byte that the escape at `position` stands for; `nil` if two hexadecimal digits do not follow the `%` there.
     @inline(__always)
     static func byte(at position: Int, in text: Span<UInt8>) -> UInt8? {
-        guard position + 2 < text.count, let high = text[position + 1].hexadecimalValue,
-            let low = text[position + 2].hexadecimalValue
+        guard position + 2 < text.count, let high = text[position + 1].hexadecimalDigit,
+            let low = text[position + 2].hexadecimalDigit
         else { return nil }
         return high << 4 | low
     }
@@ -55,49 +55,15 @@ enum PercentCoding {
 }
 
 extension UInt8 {
-    @inline(__always) static var space: UInt8 { UInt8(ascii: " ") }
-    @inline(__always) static var tab: UInt8 { UInt8(ascii: "\t") }
-    @inline(__always) static var slash: UInt8 { UInt8(ascii: "/") }
-    @inline(__always) static var dot: UInt8 { UInt8(ascii: ".") }
-    @inline(__always) static var percent: UInt8 { UInt8(ascii: "%") }
-    @inline(__always) static var plus: UInt8 { UInt8(ascii: "+") }
-    @inline(__always) static var colon: UInt8 { UInt8(ascii: ":") }
-    @inline(__always) static var leftBrace: UInt8 { UInt8(ascii: "{") }
-    @inline(__always) static var rightBrace: UInt8 { UInt8(ascii: "}") }
-
-    /// `0x0` to `0xF`; `nil` if this is no hexadecimal digit.
-    @inline(__always)
-    var hexadecimalValue: UInt8? {
-        switch self {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): self - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): self - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): self - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
+    static let slash = UInt8(ascii: "/")
+    static let dot = UInt8(ascii: ".")
+    static let percent = UInt8(ascii: "%")
+    static let plus = UInt8(ascii: "+")
+    static let leftBrace = UInt8(ascii: "{")
+    static let rightBrace = UInt8(ascii: "}")
 
     static func upperHexadecimalDigit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
-    }
-
-    /// An ASCII letter in lower case; any other byte as it is.
-    @inline(__always)
-    var lowercased: UInt8 {
-        self >= UInt8(ascii: "A") && self <= UInt8(ascii: "Z") ? self | 0x20 : self
-    }
-
-    /// RFC 9110, 5.6.2: what methods and field names are made of.
-    var isTokenCharacter: Bool {
-        switch self {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        case UInt8(ascii: "!"), UInt8(ascii: "#"), UInt8(ascii: "$"), UInt8(ascii: "%"), UInt8(ascii: "&"),
-            UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "^"), UInt8(ascii: "_"), UInt8(ascii: "`"), UInt8(ascii: "|"), UInt8(ascii: "~"):
-            true
-        default: false
-        }
     }
 
     /// RFC 3986, 3.3: what may stand in a segment of a path unescaped.

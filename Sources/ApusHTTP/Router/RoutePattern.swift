@@ -61,7 +61,7 @@ struct RoutePattern: Sendable, Equatable {
     }
 
     private static func method(_ bytes: ArraySlice<UInt8>) throws(MalformedPattern) -> String {
-        guard !bytes.isEmpty, bytes.allSatisfy(\.isTokenCharacter) else {
+        guard !bytes.isEmpty, bytes.allSatisfy(\.isToken) else {
             throw MalformedPattern("begins with something that is no method; write one method, a space, and the path")
         }
         return String(decoding: bytes, as: UTF8.self)
@@ -80,7 +80,7 @@ struct RoutePattern: Sendable, Equatable {
         guard HostName.countWithoutPort(bytes.span) == bytes.count else {
             throw MalformedPattern("has a host with a port; hosts are matched without their ports")
         }
-        return String(decoding: bytes.map(\.lowercased), as: UTF8.self)
+        return String(decoding: bytes.map(\.lowercasedLetter), as: UTF8.self)
     }
 
     private static func segments(_ path: ArraySlice<UInt8>) throws(MalformedPattern) -> [Segment] {
