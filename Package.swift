@@ -23,18 +23,30 @@ let package = Package(
         .library(name: "Apus", targets: ["Apus", "ApusRuntime", "ApusNet"]),
         .library(name: "ApusRuntime", targets: ["ApusRuntime"]),
         .library(name: "ApusNet", targets: ["ApusNet"]),
+        .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
         .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         // Of ApusMetrics alone: who does not use that product does not build it.
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        // Of ApusHTTP alone.
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     ],
     targets: [
         .target(name: "CApus"),
         .target(name: "ApusRuntime", dependencies: ["CApus"], swiftSettings: swiftSettings),
         .target(name: "ApusNet", dependencies: ["ApusRuntime", "CApus"], swiftSettings: swiftSettings),
         .target(name: "Apus", dependencies: ["ApusRuntime", "ApusNet"], swiftSettings: swiftSettings),
+        .target(
+            name: "ApusHTTP",
+            dependencies: [
+                "ApusRuntime", "ApusNet", "CApus", .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
         .target(
             name: "ApusMetrics",
             dependencies: ["ApusRuntime", .product(name: "CoreMetrics", package: "swift-metrics")],
@@ -51,6 +63,13 @@ let package = Package(
             name: "c10k",
             dependencies: apus + [.product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Examples/c10k",
+            swiftSettings: swiftSettings
+        ),
+
+        .executableTarget(
+            name: "hello-http",
+            dependencies: apus + ["ApusHTTP", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Examples/hello-http",
             swiftSettings: swiftSettings
         ),
 
@@ -74,6 +93,15 @@ let package = Package(
         .testTarget(
             name: "ApusNetTests",
             dependencies: ["ApusNet", "ApusRuntime", "CApus"],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusHTTPTests",
+            dependencies: [
+                "ApusHTTP", "ApusNet", "ApusRuntime", "CApus",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(

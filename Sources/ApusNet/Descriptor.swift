@@ -218,6 +218,22 @@ package struct Descriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Sends all of the buffers as if they were one.
+    package func write(vectored buffers: Span<UnsafeRawBufferPointer>, deadline: MonotonicTime) throws(Failure) {
+        let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: buffers.count) {
+            vectors -> Result<Void, Failure> in
+            for index in 0..<vectors.count {
+                unsafe vectors.initializeElement(at: index, to: iovec(buffers[index]))
+            }
+            do throws(Failure) {
+                return .success(try unsafe write(vectors: vectors, deadline: deadline))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
     // MARK: Connecting and accepting
 
     /// Connects a socket that was just made, and waits until it is connected.
@@ -267,6 +283,22 @@ package struct Descriptor: ~Copyable, Sendable {
             case .wouldBlock: try wait(.read, deadline)
             case .connectionFailed: break
             case .exhausted, .fatal: throw .system(errno: -result)
+            }
+        }
+    }
+
+    /// Accepts and makes something of the connection; when descriptors or memory run out on the way, pauses until others
+    /// have given some back, and tries again.
+    package func accept<Connection>(
+        deadline: MonotonicTime, make: (consuming Accepted) throws(Failure) -> Connection
+    ) throws(Failure) -> Connection {
+        var backoff = AcceptBackoff()
+        while true {
+            do throws(Failure) {
+                return try make(try accept(deadline: deadline))
+            } catch {
+                guard case .system(let number) = error.reason, AcceptBackoff.helps(errno: number) else { throw error }
+                try pause(until: .after(backoff.next()), deadline: deadline)
             }
         }
     }
@@ -492,6 +524,30 @@ package enum AcceptError: Equatable {
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: .exhausted
             default: .fatal
             }
+    }
+}
+
+/// The pauses of an accept that has run out of descriptors or memory.
+package struct AcceptBackoff {
+    private var pause: Duration = .milliseconds(5)
+
+    package init() {}
+
+    /// Whether it helps to wait. ENOSPC is the poller's limit of watched descriptors (`fs.epoll.max_user_watches`).
+    package static func helps(errno number: Int32) -> Bool {
+        AcceptError(errno: number) == .exhausted || number == ENOSPC
+    }
+
+    package mutating func next() -> Duration {
+        defer { pause = min(pause * 2, .seconds(1)) }
+        return pause
+    }
+}
+
+extension iovec {
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        // SAFETY: sending only reads the memory; the type has no const because receiving uses it too.
+        unsafe self.init(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
     }
 }
 

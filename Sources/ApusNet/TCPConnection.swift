@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A TCP connection: making it, its options, deadlines and closing. Reading and writing are in TCPConnection+Reading.swift
-// and TCPConnection+Writing.swift; how they wait is in Descriptor.swift.
+// A TCP connection: making it, its options, deadlines and closing. The many ways to read and to write are those of every
+// `Connection`; how they wait is in Descriptor.swift.
 
 package import ApusRuntime
 internal import CApus
@@ -23,7 +23,7 @@ internal import CApus
 /// let count = try connection.read(into: &buffer, timeout: .seconds(1))
 /// print(String(decoding: buffer[..<count], as: UTF8.self))
 /// ```
-public final class TCPConnection: Sendable {
+public final class TCPConnection: Connection {
     package let descriptor: Descriptor
 
     /// This side's address. Stays known after `close()`.
@@ -163,23 +163,57 @@ public final class TCPConnection: Sendable {
         )
     }
 
-    // MARK: Deadlines
+    // MARK: Reading and writing
 
-    /// Sets the deadline of all reads and writes, those under way included: what has not finished by then throws
-    /// ``NetError/Code/timedOut``. `nil` takes the deadline away. The connection stays open and usable.
-    ///
-    /// - Throws: ``NetError/Code/closed``.
-    public func setDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        try setReadDeadline(deadline)
-        try setWriteDeadline(deadline)
+    /// Reads what has come, waiting for at least one byte. See ``Connection/read(into:)-([UInt8])``.
+    @unsafe
+    public func read(into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline) throws(NetError) -> Int {
+        do {
+            return try unsafe descriptor.read(into: buffer, deadline: limit.time)
+        } catch {
+            throw netError(error, .read)
+        }
     }
 
-    /// Sets the deadline of all reads, those under way included. See ``setDeadline(_:)``.
+    /// Waits until a read will return something, without reading it. See ``Connection/waitReadable()``.
+    public func waitReadable(until limit: IODeadline) throws(NetError) {
+        do {
+            try descriptor.waitReadable(deadline: limit.time)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
+    /// Writes all of the bytes. See ``Connection/write(_:)-(Collection<UInt8>)``.
+    @unsafe
+    public func write(_ bytes: UnsafeRawBufferPointer, until limit: IODeadline) throws(NetError) {
+        do {
+            try unsafe descriptor.write(bytes, deadline: limit.time)
+        } catch {
+            throw netError(error, .write)
+        }
+    }
+
+    /// Writes several buffers as if they were one. See ``Connection/write(vectored:timeout:deadline:)-([Collection<UInt8>],_,_)``.
+    @unsafe
+    public func write(
+        vectored buffers: Span<UnsafeRawBufferPointer>, until limit: IODeadline
+    ) throws(NetError) {
+        do {
+            try unsafe descriptor.write(vectored: buffers, deadline: limit.time)
+        } catch {
+            throw netError(error, .write)
+        }
+    }
+
+    // MARK: Deadlines
+
+    /// Sets the deadline of all reads, those under way included. See ``Connection/setDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
         try setDeadline(.read, deadline)
     }
 
-    /// Sets the deadline of all writes, those under way included. See ``setDeadline(_:)``.
+    /// Sets the deadline of all writes, those under way included. See ``Connection/setDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
         try setDeadline(.write, deadline)
     }

@@ -21,7 +21,7 @@ internal import CApus
 ///     }
 /// }
 /// ```
-public final class TCPListener: Sendable {
+public final class TCPListener: Listener {
     package let descriptor: Descriptor
 
     /// The address it listens on, with the port that the system chose if 0 was asked for. Stays known after `close()`.
@@ -118,38 +118,12 @@ public final class TCPListener: Sendable {
 
     // MARK: Accepting
 
-    /// Waits for the next connection.
-    ///
-    /// Parks the goroutine (or blocks the plain thread) until somebody connects, the deadline passes, or the listener is
-    /// closed. The connection sends small writes at once (`TCP_NODELAY`) and has ``TCPKeepAlive/standard`` keep-alive.
-    ///
-    /// Connections that fail while they wait to be accepted are skipped. When descriptors or memory have run out, it
-    /// pauses, 5 ms and then twice as long each time up to 1 s, until others have given some back: the server goes on,
-    /// and those who want to connect wait in the kernel's queue.
-    ///
-    /// - Parameters:
-    ///   - timeout: How long to wait at most; `nil` for no limit.
-    ///   - deadline: Until when to wait at most; with both, the earlier counts. See also ``setDeadline(_:)``.
-    /// - Throws: ``NetError`` with ``NetError/Operation/accept`` and the listener's address: ``NetError/Code/closed``
-    ///   or ``NetError/Code/timedOut``.
-    public func accept(
-        timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
-    ) throws(NetError) -> TCPConnection {
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
-        var backoff = AcceptBackoff()
-        while true {
-            do throws(Descriptor.Failure) {
-                do throws(Descriptor.Failure) {
-                    return try TCPConnection(try descriptor.accept(deadline: deadline))
-                } catch {
-                    guard case .system(let number) = error.reason, AcceptBackoff.helps(errno: number) else {
-                        throw error
-                    }
-                    try descriptor.pause(until: .after(backoff.next()), deadline: deadline)
-                }
-            } catch {
-                throw NetError(error, operation: .accept, address: localAddress)
-            }
+    /// Waits for the next connection. See ``Listener/accept(timeout:deadline:)``.
+    public func accept(until limit: IODeadline) throws(NetError) -> TCPConnection {
+        do {
+            return try descriptor.accept(deadline: limit.time, make: TCPConnection.init(_:))
+        } catch {
+            throw NetError(error, operation: .accept, address: localAddress)
         }
     }
 
@@ -178,22 +152,5 @@ extension TCPListener: CustomStringConvertible {
     /// `TCP listener on 127.0.0.1:8080`, and `, closed` behind it once that is so.
     public var description: String {
         "TCP listener on \(localAddress)\(descriptor.snapshot.isClosed ? ", closed" : "")"
-    }
-}
-
-/// The pauses of an accept that has run out of descriptors or memory.
-package struct AcceptBackoff {
-    private var pause: Duration = .milliseconds(5)
-
-    package init() {}
-
-    /// Whether it helps to wait. ENOSPC is the poller's limit of watched descriptors (`fs.epoll.max_user_watches`).
-    package static func helps(errno number: Int32) -> Bool {
-        AcceptError(errno: number) == .exhausted || number == ENOSPC
-    }
-
-    package mutating func next() -> Duration {
-        defer { pause = min(pause * 2, .seconds(1)) }
-        return pause
     }
 }

@@ -325,6 +325,21 @@ void apus_memory_discard(void *address, size_t bytes) {
 #endif
 }
 
+__attribute__((noinline)) void apus_stack_discard_unused(char *low) {
+    // The frames of the calls below, and the kernel's red zone, may reach into the page under this frame's.
+    enum { page = 4096, own_calls = 2048 };
+    uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - own_calls) & ~(uintptr_t)(page - 1);
+    if (end > (uintptr_t)low) {
+        apus_memory_discard(low, end - (uintptr_t)low);
+    }
+}
+
+int64_t apus_unix_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec;
+}
+
 int apus_guard_install(void *address, size_t bytes) {
 #if defined(__linux__)
 #ifndef MADV_GUARD_INSTALL

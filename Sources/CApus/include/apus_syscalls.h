@@ -104,6 +104,11 @@ void *_Nullable apus_memory_reserve(size_t bytes);
 void apus_memory_release(void *_Nonnull address, size_t bytes);
 /// Gives the pages back; they read as zero afterwards.
 void apus_memory_discard(void *_Nonnull address, size_t bytes);
+/// Gives back the pages of the current stack, from `low` upwards, that lie below all frames. The next deep call has them
+/// again, as zeros.
+void apus_stack_discard_unused(char *_Nonnull low);
+/// Seconds since 1970, UTC.
+int64_t apus_unix_seconds(void);
 /// Makes a range inaccessible without a mapping of its own. -EINVAL on a kernel older than 6.13 and on other systems.
 int apus_guard_install(void *_Nonnull address, size_t bytes);
 /// Makes a range inaccessible by a mapping of its own.

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The ways to write to a connection: one operation, for the kinds of buffers there are, and one for several at once;
-// without and with a limit in time (see TCPConnection+Reading.swift for why these are not default arguments).
+// without and with a limit in time (see Connection+Reading.swift for why these are not default arguments).
 
-internal import ApusRuntime
-internal import CApus
-
-extension TCPConnection {
+extension Connection {
     /// Writes all of the bytes.
     ///
     /// Parks the goroutine (or blocks the plain thread) while the peer is slower than the writer; `close()` and
@@ -38,15 +35,13 @@ extension TCPConnection {
 
     /// Writes all of the bytes of memory that the caller keeps valid until it returns. See ``write(_:)``.
     @unsafe
+    @inlinable
     public func write(_ bytes: UnsafeRawBufferPointer) throws(NetError) {
-        do {
-            try unsafe descriptor.write(bytes, deadline: .distantFuture)
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe write(bytes, until: .none)
     }
 
     /// Writes all of the bytes of a span. See ``write(_:)``.
+    @inlinable
     public func write(_ bytes: RawSpan) throws(NetError) {
         try unsafe bytes.withUnsafeBytes { bytes throws(NetError) in
             try unsafe write(bytes)
@@ -54,6 +49,7 @@ extension TCPConnection {
     }
 
     /// Writes all of the bytes of a span. See ``write(_:)``.
+    @inlinable
     public func write(_ bytes: Span<UInt8>) throws(NetError) {
         try unsafe bytes.withUnsafeBytes { bytes throws(NetError) in
             try unsafe write(bytes)
@@ -93,17 +89,15 @@ extension TCPConnection {
 
     /// Writes all of the bytes of memory that the caller keeps valid until it returns. See ``write(_:timeout:deadline:)``.
     @unsafe
+    @inlinable
     public func write(
         _ bytes: UnsafeRawBufferPointer, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
-        do {
-            try unsafe descriptor.write(bytes, deadline: MonotonicTime(timeout: timeout, deadline: deadline))
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe write(bytes, until: IODeadline(timeout: timeout, deadline: deadline))
     }
 
     /// Writes all of the bytes of a span. See ``write(_:timeout:deadline:)``.
+    @inlinable
     public func write(
         _ bytes: RawSpan, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
@@ -113,6 +107,7 @@ extension TCPConnection {
     }
 
     /// Writes all of the bytes of a span. See ``write(_:timeout:deadline:)``.
+    @inlinable
     public func write(
         _ bytes: Span<UInt8>, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
@@ -130,12 +125,12 @@ extension TCPConnection {
     public func write(
         vectored buffers: [some Collection<UInt8>], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
-        guard buffers.count <= Self.maximumNesting else {
+        guard buffers.count <= maximumNesting else {
             return try write(Array(buffers.joined()), timeout: timeout, deadline: deadline)
         }
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
-        let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: buffers.count) { vectors in
-            unsafe gather(buffers[...], into: vectors, deadline)
+        let limit = IODeadline(timeout: timeout, deadline: deadline)
+        let result = unsafe withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: buffers.count) {
+            unsafe gather(buffers[...], into: $0, limit)
         }
         try result.get()
     }
@@ -145,53 +140,36 @@ extension TCPConnection {
     /// Waits, wakes and throws as ``write(_:timeout:deadline:)-(Collection<UInt8>,_,_)`` does. Any number of buffers is
     /// taken; up to 64 allocate nothing.
     @unsafe
+    @inlinable
     public func write(
         vectored buffers: Span<UnsafeRawBufferPointer>, timeout: Duration? = nil,
         deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
-        let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: buffers.count) { vectors in
-            for index in 0..<vectors.count {
-                unsafe vectors.initializeElement(at: index, to: iovec(buffers[index]))
-            }
-            return unsafe writeVectors(vectors, deadline)
-        }
-        try result.get()
+        try unsafe write(vectored: buffers, until: IODeadline(timeout: timeout, deadline: deadline))
     }
-
-    /// How many collections are held in place at a time: each takes a frame on the stack.
-    private static let maximumNesting = 64
 
     /// Holds one collection in place after the other, by nesting, until all are; then writes.
     private func gather<Bytes: Collection<UInt8>>(
-        _ buffers: ArraySlice<Bytes>, into vectors: UnsafeMutableBufferPointer<iovec>, _ deadline: MonotonicTime
+        _ buffers: ArraySlice<Bytes>, into vectors: UnsafeMutableBufferPointer<UnsafeRawBufferPointer>,
+        _ limit: IODeadline
     ) -> Result<Void, NetError> {
         guard let first = buffers.first else {
-            return unsafe writeVectors(vectors, deadline)
+            do throws(NetError) {
+                // SAFETY: all elements are initialized by now, and the memory they describe is held by those who called.
+                return .success(try unsafe write(vectored: UnsafeBufferPointer(vectors).span, until: limit))
+            } catch {
+                return .failure(error)
+            }
         }
         // SAFETY: as for a single buffer; the pointers are used in the innermost closure, while all of them are valid.
         let next = { (bytes: UnsafeBufferPointer<UInt8>) -> Result<Void, NetError> in
             let index = vectors.count - buffers.count
-            unsafe vectors.initializeElement(at: index, to: iovec(UnsafeRawBufferPointer(bytes)))
-            return unsafe self.gather(buffers.dropFirst(), into: vectors, deadline)
+            unsafe vectors.initializeElement(at: index, to: UnsafeRawBufferPointer(bytes))
+            return unsafe self.gather(buffers.dropFirst(), into: vectors, limit)
         }
         return unsafe first.withContiguousStorageIfAvailable(next) ?? Array(first).withUnsafeBufferPointer(next)
     }
-
-    private func writeVectors(
-        _ vectors: UnsafeMutableBufferPointer<iovec>, _ deadline: MonotonicTime
-    ) -> Result<Void, NetError> {
-        do {
-            return .success(try unsafe descriptor.write(vectors: vectors, deadline: deadline))
-        } catch {
-            return .failure(netError(error, .write))
-        }
-    }
 }
 
-extension iovec {
-    fileprivate init(_ bytes: UnsafeRawBufferPointer) {
-        // SAFETY: sending only reads the memory; the type has no const because receiving uses it too.
-        unsafe self.init(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
-    }
-}
+/// How many collections are held in place at a time: each takes a frame on the stack.
+private let maximumNesting = 64

@@ -4,10 +4,7 @@
 // in time. (Default arguments would do for both, but an optional instant takes 20 ns to pass on: its type belongs to
 // another library, which may change it, so the compiler asks at run time how to copy it.)
 
-internal import ApusRuntime
-internal import CApus
-
-extension TCPConnection {
+extension Connection {
     /// Reads what has come, waiting for at least one byte.
     ///
     /// Parks the goroutine (or blocks the plain thread) until the peer has sent something, has ended its stream, or a
@@ -19,6 +16,7 @@ extension TCPConnection {
     /// - Throws: ``NetError`` with ``NetError/Operation/read`` and the peer's address: ``NetError/Code/timedOut``,
     ///   ``NetError/Code/closed``, ``NetError/Code/connectionReset`` and others.
     /// - Complexity: Allocates nothing.
+    @inlinable
     public func read(into buffer: inout [UInt8]) throws(NetError) -> Int {
         var span = buffer.mutableSpan
         return try read(into: &span)
@@ -26,24 +24,27 @@ extension TCPConnection {
 
     /// Reads what has come into memory that the caller keeps valid until it returns. See ``read(into:)``.
     @unsafe
+    @inlinable
     public func read(into buffer: UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
-        try unsafe readBytes(into: buffer, .distantFuture)
+        try unsafe read(into: buffer, until: .none)
     }
 
     /// Reads what has come into a span. See ``read(into:)``.
+    @inlinable
     public func read(into buffer: inout MutableRawSpan) throws(NetError) -> Int {
         // SAFETY: what the span describes stays in place while the access to `buffer` lasts, also while the goroutine is
         // parked in it; the Swift runtime's record of the access travels with the goroutine.
         try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
-            try unsafe readBytes(into: bytes, .distantFuture)
+            try unsafe read(into: bytes, until: .none)
         }
     }
 
     /// Reads what has come into a span. See ``read(into:)``.
+    @inlinable
     public func read(into buffer: inout MutableSpan<UInt8>) throws(NetError) -> Int {
         // SAFETY: as above.
         try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
-            try unsafe readBytes(into: bytes, .distantFuture)
+            try unsafe read(into: bytes, until: .none)
         }
     }
 
@@ -54,6 +55,7 @@ extension TCPConnection {
     ///   - timeout: How long to wait at most; `nil` for no limit, zero and less have run out already.
     ///   - deadline: Until when to wait at most; with both, the earlier counts.
     /// - Throws: ``NetError``, with ``NetError/Code/timedOut`` when the time is up.
+    @inlinable
     public func read(
         into buffer: inout [UInt8], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
@@ -63,31 +65,34 @@ extension TCPConnection {
 
     /// Reads what has come into memory that the caller keeps valid until it returns. See ``read(into:timeout:deadline:)``.
     @unsafe
+    @inlinable
     public func read(
         into buffer: UnsafeMutableRawBufferPointer, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
-        try unsafe readBytes(into: buffer, MonotonicTime(timeout: timeout, deadline: deadline))
+        try unsafe read(into: buffer, until: IODeadline(timeout: timeout, deadline: deadline))
     }
 
     /// Reads what has come into a span. See ``read(into:timeout:deadline:)``.
+    @inlinable
     public func read(
         into buffer: inout MutableRawSpan, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        let limit = IODeadline(timeout: timeout, deadline: deadline)
         // SAFETY: as above.
         return try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
-            try unsafe readBytes(into: bytes, deadline)
+            try unsafe read(into: bytes, until: limit)
         }
     }
 
     /// Reads what has come into a span. See ``read(into:timeout:deadline:)``.
+    @inlinable
     public func read(
         into buffer: inout MutableSpan<UInt8>, timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) -> Int {
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        let limit = IODeadline(timeout: timeout, deadline: deadline)
         // SAFETY: as above.
         return try unsafe buffer.withUnsafeMutableBytes { bytes throws(NetError) in
-            try unsafe readBytes(into: bytes, deadline)
+            try unsafe read(into: bytes, until: limit)
         }
     }
 
@@ -97,10 +102,11 @@ extension TCPConnection {
     ///
     /// - Throws: ``NetError``; ``NetError/Code/endOfStream`` when the stream ends before the buffer is full, with the
     ///   number of bytes that had come in ``NetError/bytesTransferred``.
+    @inlinable
     public func readExactly(
         into buffer: inout [UInt8], timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
-        let deadline = MonotonicTime(timeout: timeout, deadline: deadline)
+        let limit = IODeadline(timeout: timeout, deadline: deadline)
         var span = buffer.mutableSpan
         // SAFETY: as above.
         try unsafe span.withUnsafeMutableBytes { bytes throws(NetError) in
@@ -108,8 +114,8 @@ extension TCPConnection {
             while filled < bytes.count {
                 let count: Int
                 do throws(NetError) {
-                    count = try unsafe readBytes(
-                        into: UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]), deadline)
+                    count = try unsafe read(
+                        into: UnsafeMutableRawBufferPointer(rebasing: bytes[filled...]), until: limit)
                 } catch {
                     var error = error
                     error.bytesTransferred = filled
@@ -133,33 +139,16 @@ extension TCPConnection {
     /// the read waits then.
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/read``, as a read would.
+    @inlinable
     public func waitReadable() throws(NetError) {
-        do {
-            try descriptor.waitReadable(deadline: .distantFuture)
-        } catch {
-            throw netError(error, .read)
-        }
+        try waitReadable(until: .none)
     }
 
     /// Waits until a read will return something, but no longer than given. See ``waitReadable()``.
+    @inlinable
     public func waitReadable(
         timeout: Duration? = nil, deadline: ContinuousClock.Instant? = nil
     ) throws(NetError) {
-        do {
-            try descriptor.waitReadable(deadline: MonotonicTime(timeout: timeout, deadline: deadline))
-        } catch {
-            throw netError(error, .read)
-        }
-    }
-
-    @inline(__always)
-    private func readBytes(
-        into buffer: UnsafeMutableRawBufferPointer, _ deadline: MonotonicTime
-    ) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(into: buffer, deadline: deadline)
-        } catch {
-            throw netError(error, .read)
-        }
+        try waitReadable(until: IODeadline(timeout: timeout, deadline: deadline))
     }
 }

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A response, as a handler writes it:
+//
+//   open ── send ───────────────────────────────> finished      head and body at once, with Content-Length
+//     │  ── write, first ──> streaming ── end ──> finished      chunked; by length when the handler has declared one; until
+//     │                                                         the connection closes for a client of HTTP/1.0
+//     │  ── upgrade ───────> upgraded                           the connection is the handler's
+//     └─ the handler returns: an empty body
+//
+// What is written is gathered in the output buffer and goes out when that is full, with `flush`, or after the handler,
+// unless the client has sent further requests already: then their responses go out together.
+
+internal import ApusNet
+internal import ApusRuntime
+public import HTTPTypes
+
+/// The response to a request.
+///
+/// Belongs to the handler for the time of its call and to no other goroutine. Small responses are sent whole:
+///
+/// ```swift
+/// let handler: Handler = { request, response in
+///     response.headerFields[.cacheControl] = "no-store"
+///     try response.send("Hello, World!")
+/// }
+/// ```
+///
+/// Long ones are written piece by piece:
+///
+/// ```swift
+/// let countdown: Handler = { request, response in
+///     response.headerFields[.contentType] = "text/plain"
+///     for number in (1...3).reversed() {
+///         try response.write("\(number)\n")
+///         try response.flush()
+///         try sleep(for: .seconds(1))
+///     }
+/// }
+/// ```
+public final class Response {
+    enum Stage {
+        case open, streaming, finished, upgraded
+    }
+
+    enum Framing {
+        case chunked
+        /// So many bytes are missing.
+        case length(Int)
+        case untilClose
+        /// HEAD, and the statuses without a body: what is written is counted and not sent.
+        case discarded
+    }
+
+    let output = OutputBuffer()
+    private var dateField = DateField()
+    private(set) var stage = Stage.open
+    private var framing = Framing.discarded
+    var connection: ServerConnection?
+    private var isHead = false
+    private var isHTTP10 = false
+    /// Whether the connection closes after this response.
+    var closesConnection = false
+
+    /// The status. 200 unless set otherwise; without effect once the head is on its way.
+    public var status: HTTPResponse.Status = .ok
+    /// The fields. Without effect once the head is on its way.
+    ///
+    /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
+    /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
+    public var headerFields = HTTPFields()
+    /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
+    private var contentType: String?
+    /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
+    public var trailers = HTTPFields()
+    /// How many bytes of the body were written so far.
+    public private(set) var bodyBytes = 0
+
+    init() {}
+
+    func begin(on connection: ServerConnection, _ head: borrowing RequestHead, isHead: Bool) {
+        self.connection = connection
+        self.isHead = isHead
+        isHTTP10 = head.minorVersion == 0
+        closesConnection = !head.keepsAlive
+        stage = .open
+        bodyBytes = 0
+    }
+
+    /// Forgets the response, but not what is still to be sent.
+    func reset() {
+        status = .ok
+        if !headerFields.isEmpty { headerFields = HTTPFields() }
+        if contentType != nil { contentType = nil }
+        if !trailers.isEmpty { trailers = HTTPFields() }
+        connection = nil
+    }
+
+    /// Whether the head is on its way, so that status and fields can no longer be changed.
+    public var isStarted: Bool { stage != .open }
+
+    // MARK: Whole responses
+
+    /// Sends a text as the body.
+    ///
+    /// - Parameters:
+    ///   - text: The body, sent as UTF-8.
+    ///   - contentType: The `Content-Type`; without it the one in ``headerFields``, or else
+    ///     `text/plain; charset=utf-8`.
+    /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent`` when this response has begun, or what the connection fails
+    ///   with. Does not wait for the client to read it, unless it is larger than what the kernel takes.
+    public func send(_ text: String, contentType: String? = nil) throws(HTTPError) {
+        chooseType(contentType, usual: "text/plain; charset=utf-8")
+        var text = text
+        var result: Result<Void, HTTPError> = .success(())
+        text.withUTF8 { utf8 in
+            do throws(HTTPError) {
+                try unsafe sendWhole(UnsafeRawBufferPointer(utf8))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Sends bytes as the body, as `application/octet-stream` unless said otherwise. See ``send(_:contentType:)-(String,_)``.
+    public func send(_ bytes: [UInt8], contentType: String? = nil) throws(HTTPError) {
+        chooseType(contentType, usual: "application/octet-stream")
+        var result: Result<Void, HTTPError> = .success(())
+        unsafe bytes.withUnsafeBytes { bytes in
+            do throws(HTTPError) {
+                try unsafe sendWhole(bytes)
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Sends bytes as the body, as `application/octet-stream` unless said otherwise. See ``send(_:contentType:)-(String,_)``.
+    public func send(_ bytes: UnsafeRawBufferPointer, contentType: String? = nil) throws(HTTPError) {
+        chooseType(contentType, usual: "application/octet-stream")
+        try unsafe sendWhole(bytes)
+    }
+
+    /// Sends a response without a body.
+    public func send(_ status: HTTPResponse.Status) throws(HTTPError) {
+        self.status = status
+        try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Sends the client elsewhere.
+    ///
+    /// - Parameters:
+    ///   - location: Where to: an absolute URL or a path.
+    ///   - status: Which kind of redirect: 302 unless said otherwise.
+    public func redirect(to location: String, _ status: HTTPResponse.Status = .found) throws(HTTPError) {
+        headerFields[.location] = location
+        try send(status)
+    }
+
+    @inline(__always)
+    private func chooseType(_ contentType: String?, usual: String) {
+        if let contentType {
+            if !contentType.isValidFieldValue {
+                fail("a response's content type holds a character that a field must not; check it before")
+            }
+            self.contentType = contentType
+        } else if headerFields.isEmpty || !headerFields.contains(.contentType) {
+            self.contentType = usual
+        }
+    }
+
+    private func sendWhole(_ body: UnsafeRawBufferPointer) throws(HTTPError) {
+        guard stage == .open else {
+            throw HTTPError(.alreadySent, "send was called when the response had begun")
+        }
+        let hasBody = !statusHasNoBody
+        if !hasBody, body.count > 0 {
+            throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body")
+        }
+        stage = .finished
+        bodyBytes = body.count
+        appendHead(hasBody ? .length(body.count) : nil)
+        guard hasBody, !isHead, body.count > 0 else { return }
+        if body.count <= max(output.room, OutputBuffer.standardCapacity / 4) {
+            unsafe output.append(body)
+        } else {
+            try unsafe whileHandled.send(output, followedBy: body)
+        }
+    }
+
+    // MARK: Piece by piece
+
+    /// Writes a piece of the body. The first one sends the head along.
+    ///
+    /// Small pieces are gathered; see ``flush()``. Parks the goroutine when the kernel takes no more, because the client
+    /// does not read.
+    ///
+    /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent`` after a `send`, ``HTTPError/Code/bodyNotAllowed`` for a status
+    ///   without a body, ``HTTPError/Code/incompleteBody`` for more than was declared, or what the connection fails with.
+    public func write(_ text: String) throws(HTTPError) {
+        var text = text
+        var result: Result<Void, HTTPError> = .success(())
+        text.withUTF8 { utf8 in
+            do throws(HTTPError) {
+                try unsafe write(UnsafeRawBufferPointer(utf8))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    /// Writes a piece of the body. See ``write(_:)-(String)``.
+    public func write(_ bytes: some Collection<UInt8>) throws(HTTPError) {
+        var result: Result<Void, HTTPError>? = nil
+        bytes.withContiguousStorageIfAvailable { bytes in
+            do throws(HTTPError) {
+                try unsafe write(UnsafeRawBufferPointer(bytes))
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+        }
+        if let result { return try result.get() }
+        try write(Array(bytes))
+    }
+
+    /// Writes a piece of the body. See ``write(_:)-(String)``.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        switch stage {
+        case .open: try startStreaming()
+        case .streaming: break
+        case .finished, .upgraded:
+            throw HTTPError(.alreadySent, "write was called when the response was over")
+        }
+        guard bytes.count > 0 else { return }
+        switch framing {
+        case .discarded:
+            if !isHead { throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body") }
+        case .untilClose:
+            try unsafe append(bytes)
+        case .length(let missing):
+            guard bytes.count <= missing else {
+                throw HTTPError(.incompleteBody, "more is written than the declared Content-Length")
+            }
+            framing = .length(missing - bytes.count)
+            try unsafe append(bytes)
+        case .chunked:
+            output.append(chunkSize: bytes.count)
+            try unsafe append(bytes)
+            output.append("\r\n")
+        }
+        bodyBytes += bytes.count
+    }
+
+    /// Sends what has been written so far, and the head if nothing has. Parks the goroutine while the kernel takes no more.
+    public func flush() throws(HTTPError) {
+        if stage == .open { try startStreaming() }
+        try whileHandled.flush(output)
+    }
+
+    /// Sends an interim response (1xx), such as `103 Early Hints`, at once. Clients of HTTP/1.0 get none.
+    public func sendInterim(_ status: HTTPResponse.Status, _ fields: HTTPFields = HTTPFields()) throws(HTTPError) {
+        guard stage == .open else { throw HTTPError(.alreadySent, "an interim response comes before the response") }
+        guard status.kind == .informational, status.code != 101 else {
+            fail("sendInterim is for statuses 102 to 199, not \(status.code); use send, or upgrade for 101")
+        }
+        guard !isHTTP10 else { return }
+        output.appendStatusLine(status)
+        output.append(fields)
+        output.append("\r\n")
+        try whileHandled.flush(output)
+    }
+
+    private func append(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        if bytes.count <= output.room - 64 {
+            unsafe output.append(bytes)
+        } else if bytes.count >= OutputBuffer.standardCapacity / 4 {
+            try unsafe whileHandled.send(output, followedBy: bytes)
+        } else {
+            try whileHandled.flush(output)
+            unsafe output.append(bytes)
+        }
+    }
+
+    private func startStreaming() throws(HTTPError) {
+        var declared: Int?
+        if let text = headerFields.isEmpty ? nil : headerFields[.contentLength] {
+            guard let length = Int(text), length >= 0 else {
+                fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
+            }
+            declared = length
+        }
+        stage = .streaming
+        if statusHasNoBody {
+            framing = .discarded
+            appendHead(nil)
+        } else if let declared {
+            framing = isHead ? .discarded : .length(declared)
+            appendHead(.length(declared))
+        } else if isHTTP10 {
+            closesConnection = true
+            framing = isHead ? .discarded : .untilClose
+            appendHead(.untilClose)
+        } else {
+            framing = isHead ? .discarded : .chunked
+            appendHead(.chunked)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Ends the response after the handler has returned. False when less came than was declared: then the client can only
+    /// be told by closing.
+    func finish() throws(HTTPError) -> Bool {
+        switch stage {
+        case .finished, .upgraded: return true
+        case .open:
+            try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0))
+            return true
+        case .streaming: break
+        }
+        stage = .finished
+        switch framing {
+        case .discarded, .untilClose: return true
+        case .length(let missing): return missing == 0
+        case .chunked:
+            output.append("0\r\n")
+            output.append(trailers)
+            output.append("\r\n")
+            return true
+        }
+    }
+
+    /// Forgets what the handler has prepared, to send something else.
+    func startOver() {
+        status = .ok
+        headerFields = HTTPFields()
+        trailers = HTTPFields()
+        contentType = nil
+    }
+
+    /// Takes the connection for another protocol: see `Response.upgrade`.
+    func markUpgraded() {
+        stage = .upgraded
+    }
+
+    private var statusHasNoBody: Bool {
+        let code = status.code
+        return code == 204 || code == 304 || code < 200
+    }
+
+    private var whileHandled: ServerConnection {
+        guard let connection else {
+            fail("a Response is used after its handler has returned; write all of it before")
+        }
+        return connection
+    }
+
+    // MARK: The head
+
+    /// Adds the `Date` field (RFC 9110, section 6.6.1).
+    func appendDate(at seconds: Int64) {
+        dateField.append(to: output, at: seconds)
+    }
+
+    private func appendHead(_ framing: Framing?) {
+        output.appendStatusLine(status)
+        var hasDate = false
+        if !headerFields.isEmpty { hasDate = appendFields() }
+        if !hasDate { appendDate(at: whileHandled.server.clock.seconds) }
+        if let contentType {
+            output.append("Content-Type: ")
+            output.append(contentType)
+            output.append("\r\n")
+        }
+        if whileHandled.isDraining { closesConnection = true }
+        switch framing {
+        case .length(let length):
+            output.append("Content-Length: ")
+            output.append(decimal: length)
+            output.append(closesConnection || isHTTP10 ? "\r\n" : "\r\n\r\n")
+        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
+        case .untilClose, .discarded, nil: break
+        }
+        if case .length = framing, !closesConnection, !isHTTP10 { return }
+        if closesConnection {
+            output.append("Connection: close\r\n\r\n")
+        } else if isHTTP10 {
+            output.append("Connection: keep-alive\r\n\r\n")
+        } else {
+            output.append("\r\n")
+        }
+    }
+
+    /// The handler's own fields, but for those that Apus answers for. Returns whether `Date` was among them.
+    private func appendFields() -> Bool {
+        var hasDate = false
+        for field in headerFields {
+            switch field.name {
+            case .contentLength, .transferEncoding: continue
+            case .contentType where contentType != nil: continue
+            case .connection:
+                if field.value.lowercased().split(separator: ",").contains(where: { $0.trimmed == "close" }) {
+                    closesConnection = true
+                }
+                continue
+            case .date: hasDate = true
+            default: break
+            }
+            output.append(field)
+        }
+        return hasDate
+    }
+}
+
+extension StringProtocol {
+    fileprivate var trimmed: SubSequence {
+        self[...].drop(while: { $0 == " " }).prefix(while: { $0 != " " })
+    }
+}
+
+extension String {
+    /// Whether this can be a field's value. Anything else would break the head apart.
+    @inline(__always)
+    var isValidFieldValue: Bool { utf8.allSatisfy(\.isFieldValue) }
+}
+
+// MARK: Heads as bytes
+
+extension OutputBuffer {
+    func appendStatusLine(_ status: HTTPResponse.Status) {
+        if status.code == 200 {
+            append("HTTP/1.1 200 OK\r\n")
+        } else {
+            append("HTTP/1.1 ")
+            append(decimal: max(100, status.code))
+            append(UInt8.space)
+            append(status.reasonPhrase)
+            append("\r\n")
+        }
+    }
+
+    func append(_ field: HTTPField) {
+        append(field.name.rawName)
+        append(": ")
+        unsafe field.withUnsafeBytesOfValue { unsafe append(UnsafeRawBufferPointer($0)) }
+        append("\r\n")
+    }
+
+    func append(_ fields: HTTPFields) {
+        for field in fields { append(field) }
+    }
+}

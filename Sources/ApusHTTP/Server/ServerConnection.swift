@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One connection of a server, from accept to close, by one goroutine:
+//
+//   idle ── a first byte ──> head ── complete ──> handling ── answered ──> idle, or head when more has come already
+//                                        │  ▲
+//                                        ▼  │ while the handler reads and writes
+//                                    body, writing
+//
+// The phase and since when it lasts are one word, which the server's clock looks at (ServerClock.swift): a phase that
+// lasts too long is ended by a deadline in the past, so no request pays for a timer. Who is woken by such a deadline looks
+// whether the phase has really lasted too long: the clock may have looked just before the phase ended.
+//
+// An idle connection keeps no buffers: request, response and their memory are the server's, and are taken for the time in
+// which something is there to be read.
+
+internal import ApusNet
+internal import ApusRuntime
+internal import HTTPTypes
+internal import Logging
+internal import Synchronization
+
+/// What handles one request after the other; lent to a connection while there are some.
+// SAFETY: who has taken it out of the pool is the only one to use it, and passes it on by giving it back.
+final class Exchange: @unchecked Sendable {
+    let request: Request
+    let response = Response()
+
+    init(inputCapacity: Int) {
+        request = Request(inputCapacity: inputCapacity)
+    }
+}
+
+final class ServerConnection: Sendable {
+    enum Phase: UInt64 {
+        case idle, head, body, writing, handling
+    }
+
+    let transport: any Connection
+    let server: HTTPServer
+    /// Where it stands among the server's connections. Written under their lock.
+    nonisolated(unsafe) var position = 0
+
+    /// The phase in the low three bits, and above them the server's clock when it began. Written by the connection's own
+    /// goroutine, looked at by the server's clock; nothing else depends on it.
+    private let phaseAndTime: Atomic<UInt64>
+    /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
+    /// or not at all does no harm.
+    private let wasAskedToTrim = Atomic<Bool>(false)
+    /// What is being served; the connection's own goroutine alone looks at it.
+    nonisolated(unsafe) private var exchange: Exchange?
+
+    init(_ transport: any Connection, _ server: HTTPServer) {
+        self.transport = transport
+        self.server = server
+        phaseAndTime = Atomic(server.clock.now << 3)
+    }
+
+    var isDraining: Bool { server.isDraining }
+
+    // MARK: Phases
+
+    private func enter(_ phase: Phase) {
+        phaseAndTime.store(server.clock.now << 3 | phase.rawValue, ordering: .relaxed)
+    }
+
+    /// The phase, and for how many milliseconds it has lasted at `now`.
+    func phase(at now: UInt64) -> (Phase, milliseconds: UInt64) {
+        let word = phaseAndTime.load(ordering: .relaxed)
+        let since = word >> 3
+        return (Phase(rawValue: word & 7)!, now > since ? now - since : 0)
+    }
+
+    /// Whether the present phase has lasted too long.
+    private var isOverdue: Bool {
+        let (phase, milliseconds) = phase(at: server.clock.now)
+        return server.clock.isOverdue(phase, milliseconds)
+    }
+
+    // MARK: Looked at from elsewhere
+
+    /// What the server's clock does: ends a phase that lasts too long.
+    func look() {
+        let (phase, milliseconds) = phase(at: server.clock.now)
+        if server.clock.isOverdue(phase, milliseconds) {
+            switch phase {
+            case .idle, .head, .body: try? transport.setReadDeadline(.now)
+            case .writing: try? transport.setWriteDeadline(.now)
+            case .handling: break
+            }
+        } else if server.clock.isQuiet(phase, milliseconds), !wasAskedToTrim.load(ordering: .relaxed) {
+            wasAskedToTrim.store(true, ordering: .relaxed)
+            try? transport.setReadDeadline(.now)
+        }
+    }
+
+    /// Wakes it when it waits for a request, to see that the server takes none any more.
+    func endIfIdle() {
+        if phase(at: 0).0 == .idle { try? transport.setReadDeadline(.now) }
+    }
+
+    // MARK: The life of a connection
+
+    /// Serves requests until either side closes.
+    func serve() {
+        while waitForRequest() {
+            guard serveRequests() else { break }
+        }
+        transport.close()
+    }
+
+    /// Parks until something has come. False when it is time to close.
+    @inline(never)
+    private func waitForRequest() -> Bool {
+        enter(.idle)
+        while true {
+            if isDraining { return false }
+            do throws(NetError) {
+                try transport.waitReadable()
+                if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
+                return true
+            } catch {
+                guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
+                // Woken to give back what a long wait does not need.
+                discardUnusedStack()
+                guard (try? transport.setReadDeadline(nil)) != nil else { return false }
+            }
+        }
+    }
+
+    /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
+    @inline(never)
+    private func serveRequests() -> Bool {
+        let exchange = server.exchanges.take()
+        unsafe self.exchange = exchange
+        defer { unsafe self.exchange = nil }
+        let request = exchange.request
+        let response = exchange.response
+        request.input.removeAll()
+        response.output.removeAll()
+        var outcome = Outcome.another
+        while outcome == .another {
+            outcome = serveOne(request, response)
+        }
+        if outcome == .upgraded { return finishUpgrade(exchange) }
+        if !response.output.isEmpty, outcome != .failed {
+            do throws(HTTPError) {
+                try flush(response.output)
+            } catch {
+                outcome = .failed
+            }
+        }
+        response.output.removeAll()
+        if outcome == .closeAfterReading { linger(request.input) }
+        response.output.shrink()
+        server.exchanges.give(exchange)
+        return outcome == .idle
+    }
+
+    private enum Outcome {
+        /// Further bytes have come already.
+        case another
+        case idle
+        /// All is said.
+        case close
+        /// All is said, but the client may still be sending: closing at once would reset the connection, and what was said
+        /// might be lost with it (RFC 9112, section 9.6).
+        case closeAfterReading
+        case failed
+        case upgraded
+    }
+
+    private func serveOne(_ request: Request, _ response: Response) -> Outcome {
+        enter(.head)
+        do throws(HTTPError) {
+            guard try readHead(request, response) else { return .close }
+        } catch {
+            return refuse(request, response, error)
+        }
+        enter(.handling)
+        request.begin(on: self, bodyLimit: server.limits.bodyBytes)
+        response.begin(
+            on: self, request.head,
+            isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"))
+        let outcome = handle(request, response)
+        request.reset()
+        response.reset()
+        return outcome
+    }
+
+    /// Reads until a whole head has come. False when the client has closed instead.
+    private func readHead(_ request: Request, _ response: Response) throws(HTTPError) -> Bool {
+        let input = request.input
+        input.beginMessage()
+        while true {
+            if !input.isEmpty {
+                do throws(MessageError) {
+                    if try unsafe request.head.parse(input.message.span, limits: server.headLimits) {
+                        input.useHead(request.head.count)
+                        return true
+                    }
+                } catch {
+                    throw HTTPError(error)
+                }
+            }
+            // Who has sent half a request may be waiting for the responses to those before it.
+            if !response.output.isEmpty { try flush(response.output) }
+            guard input.makeRoom() else {
+                throw HTTPError(.tooLarge, status: .requestHeaderFieldsTooLarge, "the head is too large")
+            }
+            let count = try unsafe receive(into: input.free, phase: .head)
+            if count == 0 {
+                guard !input.isEmpty else { return false }
+                throw HTTPError(.connectionClosed, status: .badRequest, "the connection ended in the middle of a head")
+            }
+            input.received(count)
+        }
+    }
+
+    private func handle(_ request: Request, _ response: Response) -> Outcome {
+        do {
+            try server.handler(request, response)
+            if try response.finish() == false {
+                server.log(.error, "the handler wrote less than it had declared", self)
+                try? flush(response.output)
+                return .failed
+            }
+        } catch {
+            guard answer(error, request, response) else { return .failed }
+        }
+        if response.stage == .upgraded { return .upgraded }
+        let isRead = discardBody(request, response)
+        if response.closesConnection { return isRead ? .close : .closeAfterReading }
+        guard isRead else { return .closeAfterReading }
+        return request.input.isEmpty ? .idle : .another
+    }
+
+    /// Answers what a handler has thrown. False when nothing can be said any more.
+    @inline(never)
+    private func answer(_ error: any Error, _ request: Request, _ response: Response) -> Bool {
+        let isNetworks: Bool
+        let status: HTTPResponse.Status
+        var message = ""
+        if let error = error as? HTTPError {
+            status = error.status
+            message = error.message
+            isNetworks = error.underlying != nil
+        } else {
+            status = .internalServerError
+            isNetworks = error is NetError
+        }
+        if status.kind == .serverError || status.kind == .invalid, !isNetworks {
+            server.log(.error, "a handler failed: \(error)", self)
+        } else {
+            server.log(.debug, "\(error)", self)
+        }
+        guard !response.isStarted else { return false }
+        response.startOver()
+        response.status = status
+        do throws(HTTPError) {
+            try response.send(message.isEmpty ? "\(status.code) \(status.reasonPhrase)\n" : message + "\n")
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Reads what the handler has left of the body, if that is little. Whether the next request can follow.
+    private func discardBody(_ request: Request, _ response: Response) -> Bool {
+        if request.bodyReader.isDone { return true }
+        // A client that was not asked for its body may send it or not: nobody can say where the next request begins.
+        if request.bodyReader.mustAskForIt || request.bodyReader.state == .failed { return false }
+        return discardSlowly(request, response)
+    }
+
+    @inline(never)
+    private func discardSlowly(_ request: Request, _ response: Response) -> Bool {
+        do throws(HTTPError) {
+            try flush(response.output)
+            request.bodyReader.limit = request.bodyReader.count + Self.discardLimit
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
+            defer { unsafe buffer.deallocate() }
+            while try unsafe request.bodyReader.read(into: buffer, request.input, self) > 0 {}
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private static let discardLimit = 256 << 10
+
+    // MARK: Refusing
+
+    /// Answers a request that could not be read, and ends the connection.
+    @inline(never)
+    private func refuse(_ request: Request, _ response: Response, _ error: HTTPError) -> Outcome {
+        server.log(.debug, "\(error)", self)
+        // Those that came before it are answered.
+        guard error.underlying == nil || error.code == .timedOut else { return .failed }
+        let output = response.output
+        output.appendStatusLine(error.status)
+        response.appendDate(at: server.clock.seconds)
+        let text = error.message.isEmpty ? "\(error.status.code) \(error.status.reasonPhrase)" : error.message
+        output.append("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ")
+        output.append(decimal: text.utf8.count + 1)
+        output.append("\r\nConnection: close\r\n\r\n")
+        output.append(text)
+        output.append("\n")
+        return .closeAfterReading
+    }
+
+    /// Ends the sending half, and reads on until the client has closed too, or until it has sent too much, or for too long.
+    private func linger(_ input: InputBuffer) {
+        guard (try? transport.closeWrite()) != nil else { return }
+        enter(.body)
+        input.removeAll()
+        let deadline = ContinuousClock.now.advanced(by: .seconds(2))
+        var left = Self.discardLimit
+        while left > 0, let count = try? unsafe transport.read(into: input.free, deadline: deadline), count > 0 {
+            left -= count
+        }
+    }
+
+    // MARK: Sending
+
+    func flush(_ output: OutputBuffer) throws(HTTPError) {
+        guard !output.isEmpty else { return }
+        defer { output.removeAll() }
+        try unsafe write(output.bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
+    /// Sends what is in the buffer and then the bytes.
+    func send(_ output: OutputBuffer, followedBy bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        defer { output.removeAll() }
+        try unsafe write(output.bytes, bytes)
+    }
+
+    private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
+        let before = phaseAndTime.load(ordering: .relaxed)
+        enter(.writing)
+        defer { phaseAndTime.store(before, ordering: .relaxed) }
+        var skipped = 0
+        while true {
+            do throws(NetError) {
+                if second.count == 0 {
+                    try unsafe transport.write(UnsafeRawBufferPointer(rebasing: first[skipped...]))
+                } else {
+                    try unsafe writeSlowly(first, second, &skipped)
+                }
+                return
+            } catch {
+                skipped += error.bytesTransferred
+                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+            }
+        }
+    }
+
+    /// In pieces, so that the client has time for each, however large the whole is. Keeps `skipped` up to date.
+    @inline(never)
+    private func writeSlowly(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ skipped: inout Int
+    ) throws(NetError) {
+        let piece = 256 << 10
+        while skipped < first.count + second.count {
+            let head =
+                unsafe skipped < first.count
+                ? UnsafeRawBufferPointer(rebasing: first[skipped...]) : UnsafeRawBufferPointer(start: nil, count: 0)
+            let start = max(0, skipped - first.count)
+            let end = min(start + piece, second.count)
+            let body = unsafe UnsafeRawBufferPointer(rebasing: second[start..<end])
+            let buffers = unsafe [head, body]
+            try unsafe transport.write(vectored: buffers.span, until: .none)
+            skipped += head.count + body.count
+            enter(.writing)
+        }
+    }
+
+    private func clearDeadline(_ clear: () throws(NetError) -> Void) throws(HTTPError) {
+        do throws(NetError) {
+            try clear()
+        } catch {
+            throw HTTPError(error)
+        }
+    }
+
+    // MARK: Upgrading
+
+    private func finishUpgrade(_ exchange: Exchange) -> Bool {
+        server.exchanges.give(exchange)
+        return false
+    }
+}
+
+// MARK: Receiving
+
+extension ServerConnection: ByteSource {
+    func receive(into buffer: UnsafeMutableRawBufferPointer) throws(HTTPError) -> Int {
+        let before = phaseAndTime.load(ordering: .relaxed)
+        enter(.body)
+        defer { phaseAndTime.store(before, ordering: .relaxed) }
+        return try unsafe receive(into: buffer, phase: .body)
+    }
+
+    private func receive(into buffer: UnsafeMutableRawBufferPointer, phase: Phase) throws(HTTPError) -> Int {
+        while true {
+            do throws(NetError) {
+                return try unsafe transport.read(into: buffer)
+            } catch {
+                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                try clearDeadline { () throws(NetError) in try transport.setReadDeadline(nil) }
+            }
+        }
+    }
+
+    /// Sends `100 Continue`, behind the responses that wait to be sent.
+    func askForBody() throws(HTTPError) {
+        guard let response = unsafe exchange?.response, !response.isStarted else { return }
+        response.output.append("HTTP/1.1 100 Continue\r\n\r\n")
+        try flush(response.output)
+    }
+}
