@@ -13,7 +13,7 @@ enum PercentCoding {
     }
 
     /// The bytes that a text stands for; `nil` if it has an invalid escape.
-    static func decode(_ text: Span<UInt8>, plusIsSpace: Bool = false) -> [UInt8]? {
+    static func decode(_ text: Span<UInt8>) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
         var position = 0
@@ -23,9 +23,6 @@ enum PercentCoding {
                 guard let byte = byte(at: position, in: text) else { return nil }
                 bytes.append(byte)
                 position += 3
-            case .plus where plusIsSpace:
-                bytes.append(.space)
-                position += 1
             case let byte:
                 bytes.append(byte)
                 position += 1

@@ -87,6 +87,9 @@ struct RouteTable: Sendable {
         var instead: Int32
     }
 
+    /// Whether any pattern names a host; else `match` does not look at it.
+    var hasHosts: Bool { !hosts.isEmpty }
+
     // MARK: Matching
 
     /// Finds the route for a request.

@@ -58,13 +58,11 @@ struct PathCleaningTests {
 
     @Test("Escapes stand for bytes")
     func decoding() {
-        func decode(_ text: String, plusIsSpace: Bool = false) -> String? {
-            PercentCoding.decode(Array(text.utf8).span, plusIsSpace: plusIsSpace)
-                .map { String(decoding: $0, as: UTF8.self) }
+        func decode(_ text: String) -> String? {
+            PercentCoding.decode(Array(text.utf8).span).map { String(decoding: $0, as: UTF8.self) }
         }
         #expect(decode("a%20b%2Fc%c3%BF") == "a b/cÿ")
         #expect(decode("a+b") == "a+b")
-        #expect(decode("a+b%2B", plusIsSpace: true) == "a b+")
         for wrong in ["%", "%1", "a%1", "%g0", "%0g", "%%41"] { #expect(decode(wrong) == nil) }
     }
 
