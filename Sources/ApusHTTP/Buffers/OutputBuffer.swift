@@ -6,9 +6,9 @@
 @safe
 final class OutputBuffer {
     // SAFETY: allocated in init, freed in deinit, and never given away. One goroutine at a time uses the buffer.
-    private var memory: UnsafeMutablePointer<UInt8>
-    private(set) var capacity: Int
-    private(set) var count = 0
+    @exclusivity(unchecked) private var memory: UnsafeMutablePointer<UInt8>
+    @safe @exclusivity(unchecked) private(set) var capacity: Int
+    @safe @exclusivity(unchecked) private(set) var count = 0
 
     static let standardCapacity = 16 << 10
 
@@ -73,6 +73,16 @@ final class OutputBuffer {
         reserve(bytes.count)
         unsafe UnsafeMutableRawPointer(memory + count).copyMemory(from: start, byteCount: bytes.count)
         count &+= bytes.count
+    }
+
+    /// Lets `fill` put bytes behind those that are there, and say how many. There is room for `most`.
+    func append(
+        atMost most: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Int
+    ) rethrows -> Int {
+        reserve(most)
+        let added = try unsafe fill(UnsafeMutableRawBufferPointer(start: memory + count, count: most))
+        count &+= added
+        return added
     }
 
     /// The text as UTF-8.

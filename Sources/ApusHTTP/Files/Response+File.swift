@@ -13,11 +13,12 @@ extension Response {
     ///
     /// - Throws: ``HTTPError``; ``HTTPError/Code/incompleteBody`` when the file has become shorter meanwhile.
     func write(_ range: Range<Int>, of file: borrowing ServedFile) throws {
-        guard beginPiece(range.count) else { return }
+        guard try beginPiece(range.count) else { return }
         if range.count <= Self.smallPart {
             try append(range, of: file)
         } else {
-            try send(range, of: file)
+            try whileHandled.flush(output)
+            try whileHandled.send(range, of: file)
         }
         endPiece(range.count)
     }
@@ -26,7 +27,7 @@ extension Response {
     private static let smallPart = 8 << 10
 
     private func append(_ range: Range<Int>, of file: borrowing ServedFile) throws {
-        if output.room < range.count + 64 { try flush() }
+        if output.room < range.count + 64 { try whileHandled.flush(output) }
         var offset = range.lowerBound
         while offset < range.upperBound {
             let count = try unsafe output.append(atMost: range.upperBound - offset) { buffer in

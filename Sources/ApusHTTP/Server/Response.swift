@@ -53,36 +53,37 @@ public final class Response {
     }
 
     let output = OutputBuffer()
-    private var dateField = DateField()
-    private(set) var stage = Stage.open
-    private var framing = Framing.discarded
-    var connection: ServerConnection?
-    private var isHead = false
-    private var isHTTP10 = false
+    // As for a request: one goroutine at a time, and nothing calls back.
+    @safe @exclusivity(unchecked) private var dateField = DateField()
+    @safe @exclusivity(unchecked) private(set) var stage = Stage.open
+    @safe @exclusivity(unchecked) private var framing = Framing.discarded
+    @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
+    @safe @exclusivity(unchecked) private var isHead = false
+    @safe @exclusivity(unchecked) private var isHTTP10 = false
     /// Whether the connection closes after this response.
-    var closesConnection = false
+    @safe @exclusivity(unchecked) var closesConnection = false
 
     /// The status. 200 unless set otherwise; without effect once the head is on its way.
-    public var status: HTTPResponse.Status = .ok
+    @safe @exclusivity(unchecked) public var status: HTTPResponse.Status = .ok
     /// The fields. Without effect once the head is on its way.
     ///
     /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
     /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
-    public var headerFields = HTTPFields()
+    @safe @exclusivity(unchecked) public var headerFields = HTTPFields()
     /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
-    private var contentType: String?
+    @safe @exclusivity(unchecked) private var contentType: String?
     /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
-    public var trailers = HTTPFields()
+    @safe @exclusivity(unchecked) public var trailers = HTTPFields()
     /// How many bytes of the body were written so far.
-    public private(set) var bodyBytes = 0
+    @safe @exclusivity(unchecked) public private(set) var bodyBytes = 0
 
     init() {}
 
-    func begin(on connection: ServerConnection, _ head: borrowing RequestHead, isHead: Bool) {
+    func begin(on connection: ServerConnection, isHead: Bool, isHTTP10: Bool, keepsAlive: Bool) {
         self.connection = connection
         self.isHead = isHead
-        isHTTP10 = head.minorVersion == 0
-        closesConnection = !head.keepsAlive
+        self.isHTTP10 = isHTTP10
+        closesConnection = !keepsAlive
         stage = .open
         bodyBytes = 0
     }
@@ -229,30 +230,40 @@ public final class Response {
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        guard try beginPiece(bytes.count) else { return }
+        try unsafe append(bytes)
+        endPiece(bytes.count)
+    }
+
+    /// Begins a piece of the body, so that its bytes can follow. False when there are none, or when they are not to be sent.
+    func beginPiece(_ count: Int) throws(HTTPError) -> Bool {
         switch stage {
         case .open: try startStreaming()
         case .streaming: break
         case .finished, .upgraded:
             throw HTTPError(.alreadySent, "write was called when the response was over")
         }
-        guard bytes.count > 0 else { return }
+        guard count > 0 else { return false }
         switch framing {
         case .discarded:
             if !isHead { throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body") }
-        case .untilClose:
-            try unsafe append(bytes)
+            bodyBytes += count
+            return false
+        case .untilClose: break
         case .length(let missing):
-            guard bytes.count <= missing else {
+            guard count <= missing else {
                 throw HTTPError(.incompleteBody, "more is written than the declared Content-Length")
             }
-            framing = .length(missing - bytes.count)
-            try unsafe append(bytes)
-        case .chunked:
-            output.append(chunkSize: bytes.count)
-            try unsafe append(bytes)
-            output.append("\r\n")
+            framing = .length(missing - count)
+        case .chunked: output.append(chunkSize: count)
         }
-        bodyBytes += bytes.count
+        return true
+    }
+
+    /// Ends a piece of the body, of which all bytes are sent or in the output.
+    func endPiece(_ count: Int) {
+        if case .chunked = framing { output.append("\r\n") }
+        bodyBytes += count
     }
 
     /// Sends what has been written so far, and the head if nothing has. Parks the goroutine while the kernel takes no more.
@@ -352,7 +363,7 @@ public final class Response {
         return code == 204 || code == 304 || code < 200
     }
 
-    private var whileHandled: ServerConnection {
+    var whileHandled: ServerConnection {
         guard let connection else {
             fail("a Response is used after its handler has returned; write all of it before")
         }

@@ -47,8 +47,8 @@ final class ServerConnection: Sendable {
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
-    /// What is being served; the connection's own goroutine alone looks at it.
-    nonisolated(unsafe) private var exchange: Exchange?
+    /// What is being answered; the connection's own goroutine alone looks at it, and has it while this is set.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var response: Response?
 
     init(_ transport: any Connection, _ server: HTTPServer) {
         self.transport = transport
@@ -132,10 +132,10 @@ final class ServerConnection: Sendable {
     @inline(never)
     private func serveRequests() -> Bool {
         let exchange = server.exchanges.take()
-        unsafe self.exchange = exchange
-        defer { unsafe self.exchange = nil }
         let request = exchange.request
         let response = exchange.response
+        self.response = response
+        defer { self.response = nil }
         request.input.removeAll()
         response.output.removeAll()
         var outcome = Outcome.another
@@ -180,8 +180,9 @@ final class ServerConnection: Sendable {
         enter(.handling)
         request.begin(on: self, bodyLimit: server.limits.bodyBytes)
         response.begin(
-            on: self, request.head,
-            isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"))
+            on: self,
+            isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"),
+            isHTTP10: request.head.minorVersion == 0, keepsAlive: request.head.keepsAlive)
         let outcome = handle(request, response)
         request.reset()
         response.reset()
@@ -335,6 +336,11 @@ final class ServerConnection: Sendable {
         try unsafe write(output.bytes, bytes)
     }
 
+    /// Sends bytes.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        try unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.writing)
@@ -415,7 +421,7 @@ extension ServerConnection: ByteSource {
 
     /// Sends `100 Continue`, behind the responses that wait to be sent.
     func askForBody() throws(HTTPError) {
-        guard let response = unsafe exchange?.response, !response.isStarted else { return }
+        guard let response = response, !response.isStarted else { return }
         response.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try flush(response.output)
     }
