@@ -186,7 +186,7 @@ int apus_file_status(int file, struct apus_file_status *status) {
     return 0;
 }
 
-int64_t apus_file_read(int file, void *buffer, size_t count, int64_t offset, bool cached) {
+int64_t apus_file_read_at(int file, void *buffer, size_t count, int64_t offset, bool cached) {
     ssize_t result;
     if (cached) {
 #if defined(__linux__) && defined(RWF_NOWAIT)

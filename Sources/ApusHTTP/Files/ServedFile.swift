@@ -3,7 +3,7 @@
 // An open file, and the folder that it must lie in. What may read a disk runs in `blocking`, so that the worker does
 // something else meanwhile; what the kernel has in memory, as it nearly always does, is asked for without.
 
-public import ApusNet
+internal import ApusNet
 internal import ApusRuntime
 internal import CApus
 
@@ -71,9 +71,9 @@ struct ServedFile: ~Copyable {
     /// - Returns: How many bytes; 0 at the file's end.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
         guard let start = buffer.baseAddress, buffer.count > 0 else { return 0 }
-        var count = unsafe apus_file_read(file.number, start, buffer.count, Int64(offset), true)
+        var count = unsafe apus_file_read_at(file.number, start, buffer.count, Int64(offset), true)
         if count == -Int64(EAGAIN) {
-            count = blocking { unsafe apus_file_read(file.number, start, buffer.count, Int64(offset), false) }
+            count = blocking { unsafe apus_file_read_at(file.number, start, buffer.count, Int64(offset), false) }
         }
         guard count >= 0 else { throw SystemError(errno: Int32(-count)) }
         return Int(count)

@@ -40,6 +40,6 @@ int apus_file_status(int file, struct apus_file_status *_Nonnull status);
 
 /// Reads at an offset: the number of bytes, 0 at the end. With `cached`, only what is in the kernel's memory: -EAGAIN when
 /// nothing of it is, or when this file system cannot tell.
-int64_t apus_file_read(int file, void *_Nonnull buffer, size_t count, int64_t offset, bool cached);
+int64_t apus_file_read_at(int file, void *_Nonnull buffer, size_t count, int64_t offset, bool cached);
 
 #endif
