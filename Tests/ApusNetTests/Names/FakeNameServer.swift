@@ -59,7 +59,8 @@ extension DNSMessage.Record {
         DNSMessage.Record(
             name: DNSName(zone) ?? .root, kind: .soa, timeToLive: timeToLive,
             data: .authority(
-                server: DNSName("ns.test")!, mailbox: DNSName("admin.test")!, serial: 1, refresh: 2, retry: 3, expire: 4,
+                server: DNSName("ns.test")!, mailbox: DNSName("admin.test")!, serial: 1, refresh: 2, retry: 3,
+                expire: 4,
                 minimum: minimum))
     }
 }
