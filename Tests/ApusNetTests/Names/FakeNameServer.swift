@@ -213,7 +213,7 @@ struct TemporaryFolder: ~Copyable {
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         try #require(descriptor >= 0)
         let bytes = Array(text.utf8)
-        try #require(unsafe Glibc.write(descriptor, bytes, bytes.count) == bytes.count)
+        try #require(unsafe apus_file_write(descriptor, bytes, bytes.count) == 0)
         close(descriptor)
         return file
     }
