@@ -18,13 +18,13 @@ final class InputBuffer {
     private let memory: UnsafeMutablePointer<UInt8>
     let capacity: Int
     /// Where the message under way begins.
-    private(set) var base = 0
+    @safe @exclusivity(unchecked) private(set) var base = 0
     /// The first byte that was not used yet.
-    private(set) var start = 0
+    @safe @exclusivity(unchecked) private(set) var start = 0
     /// Behind the last byte received.
-    private(set) var end = 0
+    @safe @exclusivity(unchecked) private(set) var end = 0
     /// Behind the head of the message under way, which is not overwritten while the message lasts. `base` until it is read.
-    private var headEnd = 0
+    @safe @exclusivity(unchecked) private var headEnd = 0
 
     init(capacity: Int) {
         self.capacity = capacity

@@ -6,9 +6,9 @@
 @safe
 final class OutputBuffer {
     // SAFETY: allocated in init, freed in deinit, and never given away. One goroutine at a time uses the buffer.
-    private var memory: UnsafeMutablePointer<UInt8>
-    private(set) var capacity: Int
-    private(set) var count = 0
+    @exclusivity(unchecked) private var memory: UnsafeMutablePointer<UInt8>
+    @safe @exclusivity(unchecked) private(set) var capacity: Int
+    @safe @exclusivity(unchecked) private(set) var count = 0
 
     static let standardCapacity = 16 << 10
 

@@ -19,14 +19,16 @@ public import HTTPTypes
 /// ```
 public final class Request {
     let input: InputBuffer
-    var head = RequestHead()
-    /// Of the exchange under way; set while a handler runs.
-    var connection: ServerConnection?
-    var bodyReader = BodyReader()
+    // One goroutine at a time uses a request, and nothing here calls back while it changes one of these: the runtime's
+    // checks of that would cost more than the parser.
+    @safe @exclusivity(unchecked) var head = RequestHead()
+    /// Of the exchange under way; set while a handler runs, and not longer, so that it need not be kept alive.
+    @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
+    @safe @exclusivity(unchecked) var bodyReader = BodyReader()
     /// Values that a router has found in the path, for ``pathValue(_:)``.
-    package var captures = PathCaptures()
-    private var cachedFields: HTTPFields?
-    private var cachedPath: String?
+    @safe @exclusivity(unchecked) package var captures = PathCaptures()
+    @safe @exclusivity(unchecked) private var cachedFields: HTTPFields?
+    @safe @exclusivity(unchecked) private var cachedPath: String?
 
     init(inputCapacity: Int) {
         input = InputBuffer(capacity: inputCapacity)
@@ -159,7 +161,7 @@ public final class Request {
 
 extension HTTPFields {
     /// The fields whose pieces are given.
-    package init(_ pieces: [FieldPieces], in bytes: Span<UInt8>) {
+    package init(_ pieces: some Collection<FieldPieces>, in bytes: Span<UInt8>) {
         self.init()
         for piece in pieces {
             // The parser lets nothing but tokens pass.

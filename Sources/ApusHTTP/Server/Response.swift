@@ -53,36 +53,37 @@ public final class Response {
     }
 
     let output = OutputBuffer()
-    private var dateField = DateField()
-    private(set) var stage = Stage.open
-    private var framing = Framing.discarded
-    var connection: ServerConnection?
-    private var isHead = false
-    private var isHTTP10 = false
+    // As for a request: one goroutine at a time, and nothing calls back.
+    @safe @exclusivity(unchecked) private var dateField = DateField()
+    @safe @exclusivity(unchecked) private(set) var stage = Stage.open
+    @safe @exclusivity(unchecked) private var framing = Framing.discarded
+    @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
+    @safe @exclusivity(unchecked) private var isHead = false
+    @safe @exclusivity(unchecked) private var isHTTP10 = false
     /// Whether the connection closes after this response.
-    var closesConnection = false
+    @safe @exclusivity(unchecked) var closesConnection = false
 
     /// The status. 200 unless set otherwise; without effect once the head is on its way.
-    public var status: HTTPResponse.Status = .ok
+    @safe @exclusivity(unchecked) public var status: HTTPResponse.Status = .ok
     /// The fields. Without effect once the head is on its way.
     ///
     /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
     /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
-    public var headerFields = HTTPFields()
+    @safe @exclusivity(unchecked) public var headerFields = HTTPFields()
     /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
-    private var contentType: String?
+    @safe @exclusivity(unchecked) private var contentType: String?
     /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
-    public var trailers = HTTPFields()
+    @safe @exclusivity(unchecked) public var trailers = HTTPFields()
     /// How many bytes of the body were written so far.
-    public private(set) var bodyBytes = 0
+    @safe @exclusivity(unchecked) public private(set) var bodyBytes = 0
 
     init() {}
 
-    func begin(on connection: ServerConnection, _ head: borrowing RequestHead, isHead: Bool) {
+    func begin(on connection: ServerConnection, isHead: Bool, isHTTP10: Bool, keepsAlive: Bool) {
         self.connection = connection
         self.isHead = isHead
-        isHTTP10 = head.minorVersion == 0
-        closesConnection = !head.keepsAlive
+        self.isHTTP10 = isHTTP10
+        closesConnection = !keepsAlive
         stage = .open
         bodyBytes = 0
     }
@@ -342,9 +343,15 @@ public final class Response {
         contentType = nil
     }
 
-    /// Takes the connection for another protocol: see `Response.upgrade`.
-    func markUpgraded() {
+    /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
+    func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
+        guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
         stage = .upgraded
+        self.status = status
+        output.appendStatusLine(status)
+        for field in headerFields where field.name != .connection { output.append(field) }
+        output.append(status == .switchingProtocols ? "Connection: Upgrade\r\n\r\n" : "\r\n")
+        return try whileHandled.giveOut(output)
     }
 
     private var statusHasNoBody: Bool {
@@ -367,16 +374,17 @@ public final class Response {
     }
 
     private func appendHead(_ framing: Framing?) {
+        let server = whileHandled.server
         output.appendStatusLine(status)
         var hasDate = false
         if !headerFields.isEmpty { hasDate = appendFields() }
-        if !hasDate { appendDate(at: whileHandled.server.clock.seconds) }
+        if !hasDate { appendDate(at: server.clock.seconds) }
         if let contentType {
             output.append("Content-Type: ")
             output.append(contentType)
             output.append("\r\n")
         }
-        if whileHandled.isDraining { closesConnection = true }
+        if server.isDraining { closesConnection = true }
         switch framing {
         case .length(let length):
             output.append("Content-Length: ")
@@ -425,7 +433,13 @@ extension StringProtocol {
 extension String {
     /// Whether this can be a field's value. Anything else would break the head apart.
     @inline(__always)
-    var isValidFieldValue: Bool { utf8.allSatisfy(\.isFieldValue) }
+    var isValidFieldValue: Bool {
+        unsafe utf8.withContiguousStorageIfAvailable(isValid) ?? Array(utf8).withUnsafeBufferPointer(isValid)
+    }
+}
+
+private func isValid(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    unsafe bytes.span.endOfFieldValue(from: 0) == bytes.count
 }
 
 // MARK: Heads as bytes

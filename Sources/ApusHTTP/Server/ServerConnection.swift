@@ -47,8 +47,10 @@ final class ServerConnection: Sendable {
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
-    /// What is being served; the connection's own goroutine alone looks at it.
-    nonisolated(unsafe) private var exchange: Exchange?
+    /// What is being asked, likewise.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var request: Request?
+    /// What is being answered; the connection's own goroutine alone looks at it, and has it while this is set.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var response: Response?
 
     init(_ transport: any Connection, _ server: HTTPServer) {
         self.transport = transport
@@ -120,41 +122,52 @@ final class ServerConnection: Sendable {
                 if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
                 return true
             } catch {
-                guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
-                // Woken to give back what a long wait does not need.
-                discardUnusedStack()
-                guard (try? transport.setReadDeadline(nil)) != nil else { return false }
+                guard waitsOn(after: error) else { return false }
             }
         }
+    }
+
+    /// Out of line: the frame of a connection that waits shall be small.
+    @inline(never)
+    private func waitsOn(after error: NetError) -> Bool {
+        guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
+        // Woken to give back what a long wait does not need.
+        discardUnusedStack()
+        return (try? transport.setReadDeadline(nil)) != nil
     }
 
     /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
     @inline(never)
     private func serveRequests() -> Bool {
         let exchange = server.exchanges.take()
-        unsafe self.exchange = exchange
-        defer { unsafe self.exchange = nil }
-        let request = exchange.request
-        let response = exchange.response
-        request.input.removeAll()
-        response.output.removeAll()
+        let outcome = serveRequests(with: exchange)
+        server.exchanges.give(exchange)
+        return outcome == .idle
+    }
+
+    private func serveRequests(with exchange: Exchange) -> Outcome {
+        request = exchange.request
+        response = exchange.response
+        defer {
+            request = nil
+            response = nil
+        }
+        exchange.request.input.removeAll()
+        exchange.response.output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
-            outcome = serveOne(request, response)
+            outcome = serveOne(exchange.request, exchange.response)
         }
-        if outcome == .upgraded { return finishUpgrade(exchange) }
-        if !response.output.isEmpty, outcome != .failed {
+        if outcome != .failed, outcome != .upgraded {
             do throws(HTTPError) {
-                try flush(response.output)
+                try flush(exchange.response.output)
             } catch {
                 outcome = .failed
             }
         }
-        response.output.removeAll()
-        if outcome == .closeAfterReading { linger(request.input) }
-        response.output.shrink()
-        server.exchanges.give(exchange)
-        return outcome == .idle
+        if outcome == .closeAfterReading { linger(exchange.request.input) }
+        exchange.response.output.shrink()
+        return outcome
     }
 
     private enum Outcome {
@@ -180,8 +193,9 @@ final class ServerConnection: Sendable {
         enter(.handling)
         request.begin(on: self, bodyLimit: server.limits.bodyBytes)
         response.begin(
-            on: self, request.head,
-            isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"))
+            on: self,
+            isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"),
+            isHTTP10: request.head.minorVersion == 0, keepsAlive: request.head.keepsAlive)
         let outcome = handle(request, response)
         request.reset()
         response.reset()
@@ -321,6 +335,17 @@ final class ServerConnection: Sendable {
         }
     }
 
+    // MARK: Upgrading
+
+    /// Sends the head, and gives the connection to the handler.
+    func giveOut(_ output: OutputBuffer) throws(HTTPError) -> any Connection {
+        try flush(output)
+        enter(.handling)
+        guard let input = request?.input, !input.isEmpty else { return transport }
+        defer { input.use(input.count) }
+        return unsafe UpgradedConnection(transport, rest: Array(input.rest))
+    }
+
     // MARK: Sending
 
     func flush(_ output: OutputBuffer) throws(HTTPError) {
@@ -384,12 +409,6 @@ final class ServerConnection: Sendable {
         }
     }
 
-    // MARK: Upgrading
-
-    private func finishUpgrade(_ exchange: Exchange) -> Bool {
-        server.exchanges.give(exchange)
-        return false
-    }
 }
 
 // MARK: Receiving
@@ -415,7 +434,7 @@ extension ServerConnection: ByteSource {
 
     /// Sends `100 Continue`, behind the responses that wait to be sent.
     func askForBody() throws(HTTPError) {
-        guard let response = unsafe exchange?.response, !response.isStarted else { return }
+        guard let response = response, !response.isStarted else { return }
         response.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try flush(response.output)
     }

@@ -14,7 +14,11 @@ package struct FieldPieces: Equatable, Sendable {
 
 /// The fields of a section, and what was seen of those that decide how the message is framed.
 package struct FieldSection: Sendable {
-    package private(set) var fields: [FieldPieces] = []
+    /// In the order in which they came.
+    package var fields: ArraySlice<FieldPieces> { places[..<fieldCount] }
+    // The places are used again, which costs less than removing and appending.
+    private var places: [FieldPieces] = []
+    private var fieldCount = 0
 
     /// Where the value of the last `Host` is.
     package private(set) var host = Piece.empty
@@ -56,7 +60,7 @@ package struct FieldSection: Sendable {
     package init() {}
 
     package mutating func removeAll() {
-        fields.removeAll(keepingCapacity: true)
+        fieldCount = 0
         hostCount = 0
         contentLengthCount = 0
         transferEncoding = .absent
@@ -109,9 +113,14 @@ package struct FieldSection: Sendable {
             }
             var valueEnd = position
             while valueEnd > valueStart, bytes[valueEnd &- 1].isBlank { valueEnd &-= 1 }
-            guard fields.count < limits.fieldCount else { throw MessageError(431, "too many fields") }
+            guard fieldCount < limits.fieldCount else { throw MessageError(431, "too many fields") }
             let value = Piece(valueStart, valueEnd)
-            fields.append(FieldPieces(name: name, value: value))
+            if fieldCount < places.count {
+                places[fieldCount] = FieldPieces(name: name, value: value)
+            } else {
+                places.append(FieldPieces(name: name, value: value))
+            }
+            fieldCount &+= 1
             note(bytes, name, value)
             position &+= 2
         }

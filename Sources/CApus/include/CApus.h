@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "apus_debug.h"
+#include "apus_names.h"
 #include "apus_sanitizers.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
