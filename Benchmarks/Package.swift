@@ -13,6 +13,7 @@ let package = Package(
         .executable(name: "apus-lateness", targets: ["apus-lateness"]),
         .executable(name: "nio-echo", targets: ["nio-echo"]),
         .executable(name: "apus-http", targets: ["apus-http"]),
+        .executable(name: "apus-udp-echo", targets: ["apus-udp-echo"]),
         .executable(name: "nio-http", targets: ["nio-http"]),
         .executable(name: "hummingbird-http", targets: ["hummingbird-http"]),
     ],
@@ -59,6 +60,13 @@ let package = Package(
             dependencies: [
                 .product(name: "Apus", package: "apus"),
                 .product(name: "ApusHTTP", package: "apus"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        .executableTarget(
+            name: "apus-udp-echo",
+            dependencies: [
+                .product(name: "Apus", package: "apus"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
