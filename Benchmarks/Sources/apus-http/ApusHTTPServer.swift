@@ -16,7 +16,8 @@ import Glibc
 struct ApusHTTPServer: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus-http",
-        abstract: "An HTTP server on Apus that answers GET / with Hello, World! APUS_WORKERS sets the number of workers."
+        abstract: "An HTTP server on Apus that answers GET / with Hello, World!",
+        discussion: "APUS_WORKERS sets the number of workers."
     )
 
     @Option(help: "The address to listen on.")
@@ -25,11 +26,19 @@ struct ApusHTTPServer: ParsableCommand {
     @Option(help: "The port to listen on; 0 picks one.")
     var port: UInt16 = 0
 
+    @Option(help: "A folder whose files are served in place of the greeting.")
+    var directory: String?
+
     func run() throws {
-        let server = HTTPServer { request, response in
-            guard request.path == "/" else { throw HTTPError(.notFound) }
-            try response.send("Hello, World!", contentType: "text/plain")
+        var router = Router()
+        if let directory {
+            router.get("/{path...}", try FileServer(root: directory).handler)
+        } else {
+            router.get("/{$}") { _, response in
+                try response.send("Hello, World!", contentType: "text/plain")
+            }
         }
+        let server = HTTPServer(handler: router.handler)
         let listener = try TCPListener(host: host, port: port)
         print("listening on \(listener.localAddress)")
         // Whoever started this program waits for the line at the other end of a pipe, where output is held back.
