@@ -353,9 +353,15 @@ public final class Response {
         contentType = nil
     }
 
-    /// Takes the connection for another protocol: see `Response.upgrade`.
-    func markUpgraded() {
+    /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
+    func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
+        guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
         stage = .upgraded
+        self.status = status
+        output.appendStatusLine(status)
+        for field in headerFields where field.name != .connection { output.append(field) }
+        output.append(status == .switchingProtocols ? "Connection: Upgrade\r\n\r\n" : "\r\n")
+        return try whileHandled.giveOut(output)
     }
 
     private var statusHasNoBody: Bool {
@@ -378,16 +384,17 @@ public final class Response {
     }
 
     private func appendHead(_ framing: Framing?) {
+        let server = whileHandled.server
         output.appendStatusLine(status)
         var hasDate = false
         if !headerFields.isEmpty { hasDate = appendFields() }
-        if !hasDate { appendDate(at: whileHandled.server.clock.seconds) }
+        if !hasDate { appendDate(at: server.clock.seconds) }
         if let contentType {
             output.append("Content-Type: ")
             output.append(contentType)
             output.append("\r\n")
         }
-        if whileHandled.isDraining { closesConnection = true }
+        if server.isDraining { closesConnection = true }
         switch framing {
         case .length(let length):
             output.append("Content-Length: ")
@@ -436,7 +443,13 @@ extension StringProtocol {
 extension String {
     /// Whether this can be a field's value. Anything else would break the head apart.
     @inline(__always)
-    var isValidFieldValue: Bool { utf8.allSatisfy(\.isFieldValue) }
+    var isValidFieldValue: Bool {
+        unsafe utf8.withContiguousStorageIfAvailable(isValid) ?? Array(utf8).withUnsafeBufferPointer(isValid)
+    }
+}
+
+private func isValid(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    unsafe bytes.span.endOfFieldValue(from: 0) == bytes.count
 }
 
 // MARK: Heads as bytes

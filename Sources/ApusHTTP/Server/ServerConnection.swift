@@ -47,6 +47,8 @@ final class ServerConnection: Sendable {
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
+    /// What is being asked, likewise.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var request: Request?
     /// What is being answered; the connection's own goroutine alone looks at it, and has it while this is set.
     @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var response: Response?
 
@@ -120,41 +122,52 @@ final class ServerConnection: Sendable {
                 if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
                 return true
             } catch {
-                guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
-                // Woken to give back what a long wait does not need.
-                discardUnusedStack()
-                guard (try? transport.setReadDeadline(nil)) != nil else { return false }
+                guard waitsOn(after: error) else { return false }
             }
         }
+    }
+
+    /// Out of line: the frame of a connection that waits shall be small.
+    @inline(never)
+    private func waitsOn(after error: NetError) -> Bool {
+        guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
+        // Woken to give back what a long wait does not need.
+        discardUnusedStack()
+        return (try? transport.setReadDeadline(nil)) != nil
     }
 
     /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
     @inline(never)
     private func serveRequests() -> Bool {
         let exchange = server.exchanges.take()
-        let request = exchange.request
-        let response = exchange.response
-        self.response = response
-        defer { self.response = nil }
-        request.input.removeAll()
-        response.output.removeAll()
+        let outcome = serveRequests(with: exchange)
+        server.exchanges.give(exchange)
+        return outcome == .idle
+    }
+
+    private func serveRequests(with exchange: Exchange) -> Outcome {
+        request = exchange.request
+        response = exchange.response
+        defer {
+            request = nil
+            response = nil
+        }
+        exchange.request.input.removeAll()
+        exchange.response.output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
-            outcome = serveOne(request, response)
+            outcome = serveOne(exchange.request, exchange.response)
         }
-        if outcome == .upgraded { return finishUpgrade(exchange) }
-        if !response.output.isEmpty, outcome != .failed {
+        if outcome != .failed, outcome != .upgraded {
             do throws(HTTPError) {
-                try flush(response.output)
+                try flush(exchange.response.output)
             } catch {
                 outcome = .failed
             }
         }
-        response.output.removeAll()
-        if outcome == .closeAfterReading { linger(request.input) }
-        response.output.shrink()
-        server.exchanges.give(exchange)
-        return outcome == .idle
+        if outcome == .closeAfterReading { linger(exchange.request.input) }
+        exchange.response.output.shrink()
+        return outcome
     }
 
     private enum Outcome {
@@ -322,6 +335,17 @@ final class ServerConnection: Sendable {
         }
     }
 
+    // MARK: Upgrading
+
+    /// Sends the head, and gives the connection to the handler.
+    func giveOut(_ output: OutputBuffer) throws(HTTPError) -> any Connection {
+        try flush(output)
+        enter(.handling)
+        guard let input = request?.input, !input.isEmpty else { return transport }
+        defer { input.use(input.count) }
+        return unsafe UpgradedConnection(transport, rest: Array(input.rest))
+    }
+
     // MARK: Sending
 
     func flush(_ output: OutputBuffer) throws(HTTPError) {
@@ -336,10 +360,33 @@ final class ServerConnection: Sendable {
         try unsafe write(output.bytes, bytes)
     }
 
-    /// Sends bytes.
-    func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
-        try unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    /// Sends a part of a file, in pieces too.
+    @inline(never)
+    func send(_ range: Range<Int>, of file: borrowing ServedFile) throws(HTTPError) {
+        let before = phaseAndTime.load(ordering: .relaxed)
+        enter(.writing)
+        defer { phaseAndTime.store(before, ordering: .relaxed) }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            do throws(NetError) {
+                let wanted = min(Self.pieceBytes, range.upperBound - position)
+                let count = try transport.sendFile(file.descriptor, from: Int64(position), count: wanted)
+                position += count
+                if count < wanted { break }
+                enter(.writing)
+            } catch {
+                position += error.bytesTransferred
+                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+            }
+        }
+        guard position >= range.upperBound else {
+            throw HTTPError(.incompleteBody, "the file has become shorter while it was sent")
+        }
     }
+
+    /// What a client must take in the time of one write.
+    private static let pieceBytes = 256 << 10
 
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
@@ -367,13 +414,12 @@ final class ServerConnection: Sendable {
     private func writeSlowly(
         _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ skipped: inout Int
     ) throws(NetError) {
-        let piece = 256 << 10
         while skipped < first.count + second.count {
             let head =
                 unsafe skipped < first.count
                 ? UnsafeRawBufferPointer(rebasing: first[skipped...]) : UnsafeRawBufferPointer(start: nil, count: 0)
             let start = max(0, skipped - first.count)
-            let end = min(start + piece, second.count)
+            let end = min(start + Self.pieceBytes, second.count)
             let body = unsafe UnsafeRawBufferPointer(rebasing: second[start..<end])
             let buffers = unsafe [head, body]
             try unsafe transport.write(vectored: buffers.span, until: .none)
@@ -390,12 +436,6 @@ final class ServerConnection: Sendable {
         }
     }
 
-    // MARK: Upgrading
-
-    private func finishUpgrade(_ exchange: Exchange) -> Bool {
-        server.exchanges.give(exchange)
-        return false
-    }
 }
 
 // MARK: Receiving
