@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func readsHostsFiles() throws {
-        let folder = try TemporaryFolder()
+        let folder = try FolderOfFiles()
         let path = try folder.write(
             "192.0.2.1 web.test\n192.0.2.2 localhost\n192.0.2.7 seven.test seven\n", to: "hosts")
         try FakeNameServer.run(one: { $0.reply("192.0.2.99") }) { server throws in
@@ -345,7 +345,7 @@ import Testing
     }
 
     @Test func readsItsSettingsAgain() throws {
-        let folder = try TemporaryFolder()
+        let folder = try FolderOfFiles()
         try FakeNameServer.run(one: { query in
             query.question.name == DNSName("host.second")! ? query.reply("192.0.2.1") : query.reply(code: 3)
         }) { server throws in

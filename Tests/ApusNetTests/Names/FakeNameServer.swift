@@ -197,7 +197,7 @@ final class FakeNameServer: Sendable {
 }
 
 /// A folder for one test's files.
-struct TemporaryFolder: ~Copyable {
+struct FolderOfFiles: ~Copyable {
     let path: String
 
     init() throws {

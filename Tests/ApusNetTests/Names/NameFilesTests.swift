@@ -102,7 +102,7 @@ import Testing
 
 @Suite struct WatchedFileTests {
     @Test func isReadAgainWhenItHasChanged() throws {
-        let folder = try TemporaryFolder()
+        let folder = try FolderOfFiles()
         let path = "\(folder.path)/file"
         let file = WatchedFile(path: path, missing: "missing") { String(decoding: $0, as: UTF8.self) }
         #expect(file.content == "missing")
