@@ -20,8 +20,8 @@
 #include <stdint.h>
 
 #include "apus_debug.h"
-#include "apus_files.h"
 #include "apus_names.h"
+#include "apus_files.h"
 #include "apus_sanitizers.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
