@@ -54,12 +54,15 @@ enum ConnectionKind: CaseIterable {
     }
 }
 
+/// More than the buffers of two pairs hold. Made once: without the optimizer that takes a while.
+private let twoMebibytes = pattern(2 << 20)
+
 @Suite struct CopyingTests {
     @Test(arguments: ConnectionKind.allCases, ConnectionKind.allCases)
     func everyByteArrives(from: ConnectionKind, to: ConnectionKind) throws {
         let (writer, source) = try from.pair()
         let (destination, reader) = try to.pair()
-        let bytes = pattern(2 << 20)
+        let bytes = twoMebibytes
         let writing = go { () throws(NetError) in
             try writer.write(bytes)
             try writer.closeWrite()
@@ -124,7 +127,7 @@ enum ConnectionKind: CaseIterable {
         let (writer, source) = try kind.pair()
         let (destination, reader) = try kind.pair()
         reader.close()
-        let bytes = pattern(4 << 20)
+        let bytes = twoMebibytes
         let writing = go { try? writer.write(bytes) }
         let error = failure { () throws(NetError) in try destination.copy(from: source) }
         #expect(error?.operation == .write)
@@ -136,7 +139,7 @@ enum ConnectionKind: CaseIterable {
     @Test(arguments: ConnectionKind.allCases) func aReaderThatIsSlow(kind: ConnectionKind) throws {
         let (writer, source) = try kind.pair()
         let (destination, reader) = try kind.pair()
-        let bytes = pattern(8 << 20)
+        let bytes = twoMebibytes
         let writing = go { try? writer.write(bytes) }
         let copying = go { failure { () throws(NetError) in try destination.copy(from: source) } }
         var buffer = [UInt8](repeating: 0, count: 100_000)
@@ -173,7 +176,7 @@ enum ConnectionKind: CaseIterable {
 
     @Test(arguments: ConnectionKind.allCases, Caller.allCases)
     func partsOfAFile(kind: ConnectionKind, caller: Caller) throws {
-        let bytes = pattern(3 << 20)
+        let bytes = twoMebibytes
         let file = try file(bytes)
         let number = file.number
         let end = bytes.count
@@ -194,7 +197,7 @@ enum ConnectionKind: CaseIterable {
 
     /// Its pages are dropped first, where the system does that.
     @Test func aFileThatIsNotInMemory() throws {
-        let bytes = pattern(3 << 20)
+        let bytes = twoMebibytes
         let file = try file(bytes)
         fsync(file.number)
         posix_fadvise(file.number, 0, 0, POSIX_FADV_DONTNEED)
@@ -206,7 +209,7 @@ enum ConnectionKind: CaseIterable {
     }
 
     @Test(arguments: ConnectionKind.allCases) func aSlowReaderOfAFile(kind: ConnectionKind) throws {
-        let bytes = pattern(8 << 20)
+        let bytes = twoMebibytes
         let file = try file(bytes)
         let (sender, reader) = try kind.pair()
         let error = failure { () throws(NetError) in try sender.sendFile(file.number, timeout: .milliseconds(20)) }
