@@ -157,6 +157,36 @@ private let twoMebibytes = pattern(2 << 20)
         writing.join()
     }
 
+    /// A vectored read fills its buffers in order, as far as there is something, and waits again afterwards.
+    @Test(arguments: ConnectionKind.allCases) func severalBuffers(kind: ConnectionKind) throws {
+        let (writer, reader) = try kind.pair()
+        var bytes = [UInt8](repeating: 0, count: 10)
+        func read() throws -> Int {
+            try unsafe bytes.withUnsafeMutableBytes { bytes in
+                let parts = unsafe [
+                    unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0),
+                    unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[0..<4]),
+                    unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[4..<10]),
+                ]
+                return try unsafe reader.read(vectored: parts.span, timeout: .seconds(60))
+            }
+        }
+        for round in 0..<3 {
+            try writer.write(pattern(7, from: round * 7))
+            let waiting = try read()
+            // A connection that knows nothing better fills the first.
+            #expect(waiting == (kind == .wrapped ? 4 : 7))
+            var rest = [UInt8](repeating: 0, count: 7 - waiting)
+            try reader.readExactly(into: &rest)
+            #expect(Array(bytes[..<waiting]) + rest == pattern(7, from: round * 7))
+        }
+        try writer.closeWrite()
+        let end = try read()
+        #expect(end == 0)
+        let nothing = try unsafe reader.read(vectored: Span<UnsafeMutableRawBufferPointer>())
+        #expect(nothing == 0)
+    }
+
     // MARK: Files
 
     private func file(_ bytes: [UInt8]) throws -> OwnedFileDescriptor {
