@@ -590,3 +590,24 @@ package struct VectorCursor {
         }
     }
 }
+
+// MARK: Datagrams
+
+extension Descriptor {
+    /// Takes one datagram off a connected socket's queue; what is longer than the buffer is cut off.
+    package func receiveDatagram(
+        into buffer: UnsafeMutableRawBufferPointer, deadline: MonotonicTime
+    ) throws(Failure) -> Int {
+        try lock(.read, deadline)
+        defer { unlock(.read) }
+        guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
+        try checkDeadline(.read, deadline)
+        while true {
+            // SAFETY: `base` is valid for `count` bytes, by the caller's promise for the whole call.
+            let received = unsafe apus_socket_receive(fileDescriptor, base, buffer.count)
+            if received >= 0 { return Int(received) }
+            guard received == -Int64(EAGAIN) else { throw .system(errno: Int32(-received)) }
+            try wait(.read, deadline)
+        }
+    }
+}

@@ -67,9 +67,9 @@ public struct NetError: Error, Hashable, Sendable {
         public static let hostUnreachable = Code(value: .hostUnreachable)
         /// No route to the host's network, or this machine's network is down.
         public static let networkUnreachable = Code(value: .networkUnreachable)
-        /// There is no host of that name, or it has no address.
+        /// There is no host of that name, or it has no address; for other lookups, nothing of the kind that was asked for.
         public static let hostNotFound = Code(value: .hostNotFound)
-        /// The name could not be looked up at present; trying again later may help.
+        /// No name server could say: none answered, or those that did have failed. Trying again later may help.
         public static let resolverUnavailable = Code(value: .resolverUnavailable)
         /// There is no file at the path of a Unix socket, or no folder.
         public static let pathNotFound = Code(value: .pathNotFound)
@@ -96,7 +96,7 @@ public struct NetError: Error, Hashable, Sendable {
 
         fileprivate let value: Value
 
-        /// Looking up the addresses of a host name.
+        /// Looking up a name or an address.
         public static let resolve = Operation(value: .resolve)
         /// Making a connection.
         public static let connect = Operation(value: .connect)
@@ -126,8 +126,8 @@ public struct NetError: Error, Hashable, Sendable {
     public var code: Code
     /// What was tried.
     public var operation: Operation
-    /// The address it was tried on: the remote one of a connection, the local one of a listener. `nil` when the failure
-    /// came before an address was known.
+    /// The address it was tried on: the remote one of a connection, the local one of a listener, the name server that was
+    /// asked last. `nil` when the failure came before an address was known.
     public var address: SocketAddress?
     /// The host name that was asked for, when the caller gave a name and not an address.
     public var host: String?
@@ -188,14 +188,9 @@ extension NetError.Code {
             }
     }
 
-    private init(resolver status: Int32) {
-        self =
-            switch apus_resolver_verdict(status) {
-            case APUS_RESOLVER_NOT_FOUND: .hostNotFound
-            case APUS_RESOLVER_TRY_AGAIN: .resolverUnavailable
-            case APUS_RESOLVER_NO_MEMORY: .outOfMemory
-            default: .other
-            }
+    /// What the code of a name server's answer comes to.
+    private init(resolver code: Int32) {
+        self = code == Int32(DNSResponseCode.noSuchName) ? .hostNotFound : .resolverUnavailable
     }
 }
 

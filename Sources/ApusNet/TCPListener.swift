@@ -104,7 +104,7 @@ public final class TCPListener: Listener {
     ) throws(NetError) {
         let address: SocketAddress
         if let host {
-            let addresses = try Resolver().addresses(of: host, port: port)
+            let addresses = try Resolver.system.addresses(of: host, port: port)
             address = addresses.first { $0.ip?.isIPv4 == true } ?? addresses[0]
         } else {
             address = SocketAddress(Self.hasIPv6 ? .anyIPv6 : .anyIPv4, port: port)

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -319,43 +318,6 @@ void apus_descriptor_close(int descriptor) {
     (void)result_of(close(descriptor));
 }
 
-// MARK: Names
-
-struct apus_names apus_names_resolve(const char *host) {
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC,
-        .ai_socktype = SOCK_STREAM,
-        .ai_protocol = IPPROTO_TCP,
-        // Not AI_ADDRCONFIG: it does not count loopback addresses, so "localhost" is not found on a machine without a
-        // network. Addresses this machine cannot reach come last anyway (RFC 6724, rule 1).
-    };
-    struct addrinfo *list = NULL;
-    struct apus_names names = {0};
-    names.status = getaddrinfo(host, NULL, &hints, &list);
-    names.system_error = names.status == EAI_SYSTEM ? errno : 0;
-    names.list = names.status == 0 ? list : NULL;
-    return names;
-}
-
-bool apus_names_next(void **position, struct apus_socket_address *address) {
-    for (struct addrinfo *entry = *position; entry != NULL; entry = entry->ai_next) {
-        if (entry->ai_addr == NULL) {
-            continue;
-        }
-        from_sockaddr(entry->ai_addr, entry->ai_addrlen, address);
-        if (address->family != APUS_FAMILY_NONE) {
-            *position = entry->ai_next;
-            return true;
-        }
-    }
-    *position = NULL;
-    return false;
-}
-
-void apus_names_free(void *list) {
-    freeaddrinfo(list);
-}
-
 // MARK: What errors are called
 
 const char *apus_errno_name(int number) {
@@ -385,41 +347,6 @@ const char *apus_errno_name(int number) {
     return NULL;
 }
 
-const char *apus_resolver_error_name(int status) {
-    switch (status) {
-    case EAI_AGAIN:
-        return "EAI_AGAIN";
-    case EAI_BADFLAGS:
-        return "EAI_BADFLAGS";
-    case EAI_FAIL:
-        return "EAI_FAIL";
-    case EAI_FAMILY:
-        return "EAI_FAMILY";
-    case EAI_MEMORY:
-        return "EAI_MEMORY";
-    case EAI_NONAME:
-        return "EAI_NONAME";
-    case EAI_SERVICE:
-        return "EAI_SERVICE";
-    case EAI_SOCKTYPE:
-        return "EAI_SOCKTYPE";
-    case EAI_SYSTEM:
-        return "EAI_SYSTEM";
-    case EAI_OVERFLOW:
-        return "EAI_OVERFLOW";
-#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
-    case EAI_NODATA:
-        return "EAI_NODATA";
-#endif
-#if defined(EAI_ADDRFAMILY)
-    case EAI_ADDRFAMILY:
-        return "EAI_ADDRFAMILY";
-#endif
-    default:
-        return NULL;
-    }
-}
-
 void apus_errno_message(int number, char *text, size_t capacity) {
     text[0] = 0;
 #if defined(__GLIBC__)
@@ -431,29 +358,4 @@ void apus_errno_message(int number, char *text, size_t capacity) {
         snprintf(text, capacity, "Unknown error %d", number);
     }
 #endif
-}
-
-const char *apus_resolver_error_message(int status) {
-    return gai_strerror(status);
-}
-
-enum apus_resolver_verdict apus_resolver_verdict(int status) {
-    switch (status) {
-    case EAI_NONAME:
-#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
-    case EAI_NODATA:
-#endif
-#if defined(EAI_ADDRFAMILY)
-    case EAI_ADDRFAMILY:
-#endif
-        return APUS_RESOLVER_NOT_FOUND;
-    case EAI_AGAIN:
-        return APUS_RESOLVER_TRY_AGAIN;
-    case EAI_MEMORY:
-        return APUS_RESOLVER_NO_MEMORY;
-    case EAI_SYSTEM:
-        return APUS_RESOLVER_SYSTEM;
-    default:
-        return APUS_RESOLVER_OTHER;
-    }
 }

@@ -232,30 +232,40 @@ public final class Response {
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        guard try beginPiece(bytes.count) else { return }
+        try unsafe append(bytes)
+        endPiece(bytes.count)
+    }
+
+    /// Begins a piece of the body, so that its bytes can follow. False when there are none, or when they are not to be sent.
+    func beginPiece(_ count: Int) throws(HTTPError) -> Bool {
         switch stage {
         case .open: try startStreaming()
         case .streaming: break
         case .finished, .upgraded:
             throw HTTPError(.alreadySent, "write was called when the response was over")
         }
-        guard bytes.count > 0 else { return }
+        guard count > 0 else { return false }
         switch framing {
         case .discarded:
             if !isHead { throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body") }
-        case .untilClose:
-            try unsafe append(bytes)
+            bodyBytes += count
+            return false
+        case .untilClose: break
         case .length(let missing):
-            guard bytes.count <= missing else {
+            guard count <= missing else {
                 throw HTTPError(.incompleteBody, "more is written than the declared Content-Length")
             }
-            framing = .length(missing - bytes.count)
-            try unsafe append(bytes)
-        case .chunked:
-            output.append(chunkSize: bytes.count)
-            try unsafe append(bytes)
-            output.append("\r\n")
+            framing = .length(missing - count)
+        case .chunked: output.append(chunkSize: count)
         }
-        bodyBytes += bytes.count
+        return true
+    }
+
+    /// Ends a piece of the body, of which all bytes are sent or in the output.
+    func endPiece(_ count: Int) {
+        if case .chunked = framing { output.append("\r\n") }
+        bodyBytes += count
     }
 
     /// Sends what has been written so far, and the head if nothing has. Parks the goroutine while the kernel takes no more.
@@ -364,7 +374,7 @@ public final class Response {
         return code == 204 || code == 304 || code < 200
     }
 
-    private var whileHandled: ServerConnection {
+    var whileHandled: ServerConnection {
         guard let connection else {
             fail("a Response is used after its handler has returned; write all of it before")
         }

@@ -378,6 +378,11 @@ final class ServerConnection: Sendable {
         try unsafe write(output.bytes, bytes)
     }
 
+    /// Sends bytes.
+    func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        try unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.writing)

@@ -198,41 +198,11 @@ int64_t apus_splice(int from, int to, size_t count);
 /// Gives the number back. Never retried: after EINTR Linux has closed it, and the number may be another's already.
 void apus_descriptor_close(int descriptor);
 
-// MARK: Names
-
-/// What getaddrinfo answered. `list` is to be freed with apus_names_free when it is not NULL.
-struct apus_names {
-    void *_Nullable list;
-    /// 0, or an EAI_ number.
-    int status;
-    /// Meant when `status` is EAI_SYSTEM: a positive errno.
-    int system_error;
-};
-
-/// Every address of `host` for TCP. Blocks the thread, perhaps for many seconds.
-struct apus_names apus_names_resolve(const char *_Nonnull host);
-/// Takes the next address and moves on; false at the end.
-bool apus_names_next(void *_Nullable *_Nonnull position, struct apus_socket_address *_Nonnull address);
-void apus_names_free(void *_Nonnull list);
-
 // MARK: What errors are called
 
 /// "ECONNREFUSED", or NULL for a number that has no name here.
 const char *_Nullable apus_errno_name(int number);
-/// "EAI_NONAME", or NULL.
-const char *_Nullable apus_resolver_error_name(int status);
 /// Fills `text` with the system's words for the number, always terminated.
 void apus_errno_message(int number, char *_Nonnull text, size_t capacity);
-const char *_Nonnull apus_resolver_error_message(int status);
-
-/// What a resolver status means, since the EAI_ numbers differ between systems.
-enum apus_resolver_verdict {
-    APUS_RESOLVER_NOT_FOUND,
-    APUS_RESOLVER_TRY_AGAIN,
-    APUS_RESOLVER_NO_MEMORY,
-    APUS_RESOLVER_SYSTEM,
-    APUS_RESOLVER_OTHER,
-};
-enum apus_resolver_verdict apus_resolver_verdict(int status);
 
 #endif
