@@ -37,6 +37,7 @@ public final class Request {
     /// After the head was read.
     func begin(on connection: ServerConnection, bodyLimit: Int?) {
         self.connection = connection
+        bodyReader.headLimits = connection.server.headLimits
         bodyReader.begin(head.body, limit: bodyLimit, mustAskForIt: head.expectsContinue)
     }
 

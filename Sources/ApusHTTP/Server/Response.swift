@@ -182,7 +182,9 @@ public final class Response {
         }
         stage = .finished
         bodyBytes = body.count
-        appendHead(hasBody ? .length(body.count) : nil)
+        // What would have been the body of a response to HEAD, if the handler says it.
+        let length = isHead && body.count == 0 ? declaredLength ?? 0 : body.count
+        appendHead(hasBody ? .length(length) : nil)
         guard hasBody, !isHead, body.count > 0 else { return }
         if body.count <= max(output.room, OutputBuffer.standardCapacity / 4) {
             unsafe output.append(body)
@@ -296,14 +298,17 @@ public final class Response {
         }
     }
 
-    private func startStreaming() throws(HTTPError) {
-        var declared: Int?
-        if let text = headerFields.isEmpty ? nil : headerFields[.contentLength] {
-            guard let length = Int(text), length >= 0 else {
-                fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
-            }
-            declared = length
+    /// What the handler has said about the length of the body.
+    private var declaredLength: Int? {
+        guard !headerFields.isEmpty, let text = headerFields[.contentLength] else { return nil }
+        guard let length = Int(text), length >= 0 else {
+            fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
         }
+        return length
+    }
+
+    private func startStreaming() throws(HTTPError) {
+        let declared = declaredLength
         stage = .streaming
         if statusHasNoBody {
             framing = .discarded

@@ -93,6 +93,9 @@ final class ServerConnection: Sendable {
         } else if server.clock.isQuiet(phase, milliseconds), !wasAskedToTrim.load(ordering: .relaxed) {
             wasAskedToTrim.store(true, ordering: .relaxed)
             try? transport.setReadDeadline(.now)
+        } else if phase == .idle, isDraining {
+            // It became idle while `shutdown` looked at it.
+            try? transport.setReadDeadline(.now)
         }
     }
 
@@ -195,7 +198,9 @@ final class ServerConnection: Sendable {
         response.begin(
             on: self,
             isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"),
-            isHTTP10: request.head.minorVersion == 0, keepsAlive: request.head.keepsAlive)
+            isHTTP10: request.head.minorVersion == 0,
+            // Until the client is asked for its body, nobody can say where the next request begins.
+            keepsAlive: request.head.keepsAlive && !request.head.expectsContinue)
         let outcome = handle(request, response)
         request.reset()
         response.reset()
@@ -240,11 +245,15 @@ final class ServerConnection: Sendable {
                 return .failed
             }
         } catch {
-            guard answer(error, request, response) else { return .failed }
+            guard answer(error, request, response) else {
+                // The client sees that the response breaks off, and gets whole those before it.
+                try? flush(response.output)
+                return .failed
+            }
         }
         if response.stage == .upgraded { return .upgraded }
         let isRead = discardBody(request, response)
-        if response.closesConnection { return isRead ? .close : .closeAfterReading }
+        if response.closesConnection { return isRead && request.input.isEmpty ? .close : .closeAfterReading }
         guard isRead else { return .closeAfterReading }
         return request.input.isEmpty ? .idle : .another
     }
@@ -256,7 +265,8 @@ final class ServerConnection: Sendable {
         let status: HTTPResponse.Status
         var message = ""
         if let error = error as? HTTPError {
-            status = error.status
+            // A status of interim responses would leave the client waiting.
+            status = error.status.code < 200 ? .internalServerError : error.status
             message = error.message
             isNetworks = error.underlying != nil
         } else {
@@ -270,8 +280,14 @@ final class ServerConnection: Sendable {
         }
         guard !response.isStarted else { return false }
         response.startOver()
-        response.status = status
+        // Behind a body that could not be read, nobody can say where the next request begins.
+        if request.bodyReader.state == .failed { response.closesConnection = true }
         do throws(HTTPError) {
+            if status == .noContent || status == .notModified {
+                try response.send(status)
+                return true
+            }
+            response.status = status
             try response.send(message.isEmpty ? "\(status.code) \(status.reasonPhrase)\n" : message + "\n")
             return true
         } catch {
@@ -328,6 +344,8 @@ final class ServerConnection: Sendable {
         guard (try? transport.closeWrite()) != nil else { return }
         enter(.body)
         input.removeAll()
+        // The one that has ended the request, if it was late, would end this too.
+        guard (try? transport.setReadDeadline(nil)) != nil else { return }
         let deadline = ContinuousClock.now.advanced(by: .seconds(2))
         var left = Self.discardLimit
         while left > 0, let count = try? unsafe transport.read(into: input.free, deadline: deadline), count > 0 {
@@ -442,6 +460,8 @@ final class ServerConnection: Sendable {
 
 extension ServerConnection: ByteSource {
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(HTTPError) -> Int {
+        // The client may be waiting for what was written so far, before it sends more.
+        if let response, !response.output.isEmpty { try flush(response.output) }
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.body)
         defer { phaseAndTime.store(before, ordering: .relaxed) }
@@ -461,7 +481,8 @@ extension ServerConnection: ByteSource {
 
     /// Sends `100 Continue`, behind the responses that wait to be sent.
     func askForBody() throws(HTTPError) {
-        guard let response = response, !response.isStarted else { return }
+        guard let request, let response, !response.isStarted else { return }
+        response.closesConnection = !request.head.keepsAlive
         response.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try flush(response.output)
     }
