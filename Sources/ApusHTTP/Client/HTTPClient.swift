@@ -245,6 +245,9 @@ public final class HTTPClient: Sendable {
     /// The idle connections at this moment.
     public var idleConnectionCount: Int { pool.idleCount }
 
+    /// Hosts that something is remembered of. For tests.
+    package var knownHostCount: Int { pool.hostCount }
+
     /// Closes the idle connections. Those in use are not touched. With the last reference to a client its connections go too.
     public func closeIdleConnections() {
         pool.closeIdle()

@@ -37,9 +37,9 @@ public struct HTTPProxy: Sendable {
     /// - Parameters:
     ///   - url: `http://host:port`, or `host:port`; `user:password@` before the host if it asks for them. A malformed one
     ///     makes every request fail with ``HTTPError/Code/invalidURL``.
-    ///   - exceptions: Hosts that are reached without it, as in `NO_PROXY`.
+    ///   - exceptions: Hosts that are reached without it, as in `NO_PROXY`. This machine is none of them unless named.
     public static func url(_ url: String, except exceptions: String = "") -> HTTPProxy {
-        HTTPProxy(choice: .server(parse(url), exceptions: ProxyExceptions(exceptions)))
+        HTTPProxy(choice: .server(parse(url), exceptions: ProxyExceptions(exceptions, andThisMachine: false)))
     }
 
     private static let ofEnvironment = reading { name in
@@ -56,7 +56,8 @@ public struct HTTPProxy: Sendable {
         }
         let isCGI = environment("REQUEST_METHOD") != nil
         guard let url = first(isCGI ? ["http_proxy"] : ["http_proxy", "HTTP_PROXY"]) else { return .direct }
-        return .url(url, except: first(["no_proxy", "NO_PROXY"]) ?? "")
+        let exceptions = ProxyExceptions(first(["no_proxy", "NO_PROXY"]) ?? "", andThisMachine: true)
+        return HTTPProxy(choice: .server(parse(url), exceptions: exceptions))
     }
 
     private static func parse(_ url: String) -> Result<ProxyServer, HTTPError> {
@@ -152,8 +153,10 @@ struct ProxyExceptions: Sendable {
     }
 
     private var patterns: [Pattern] = []
+    private let haveThisMachine: Bool
 
-    init(_ text: String) {
+    init(_ text: String, andThisMachine: Bool) {
+        haveThisMachine = andThisMachine
         for element in text.lowercased().split(whereSeparator: { $0 == "," || $0.isWhitespace }) {
             if let pattern = Self.parse(String(element)) { patterns.append(pattern) }
         }
@@ -185,7 +188,7 @@ struct ProxyExceptions: Sendable {
 
     func contains(_ url: HTTPURL) -> Bool {
         let address = IPAddress(url.host)
-        if url.host == "localhost" || address?.isLoopback == true { return true }
+        if haveThisMachine, url.host == "localhost" || address?.isLoopback == true { return true }
         return patterns.contains { pattern in
             switch pattern {
             case .everything: return true
