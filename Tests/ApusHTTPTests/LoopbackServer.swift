@@ -34,7 +34,7 @@ struct LoopbackServer {
         let connection = try TCPConnection(to: address)
         defer { connection.close() }
         try connection.write((head + "\r\n" + body).utf8)
-        return try Answer(connection.readToEnd())
+        return try Answer(connection.readUntilClosed())
     }
 
     func get(_ target: String, _ fields: [String] = [], host: String = "test") throws -> Answer {
@@ -43,7 +43,7 @@ struct LoopbackServer {
 }
 
 extension TCPConnection {
-    func readToEnd() throws -> [UInt8] {
+    func readUntilClosed() throws -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while case let count = try read(into: &buffer), count > 0 { all += buffer[..<count] }
