@@ -68,6 +68,8 @@ struct JSONTests {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while case let count = try connection.read(into: &buffer), count > 0 { bytes += buffer[..<count] }
+        // A server that has refused a body waits a while for a client that goes on sending.
+        connection.close()
         #expect(server.shutdown(within: nil))
         try serving.join()
         let text = String(decoding: bytes, as: UTF8.self)
