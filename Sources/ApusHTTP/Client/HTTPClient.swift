@@ -248,6 +248,12 @@ public final class HTTPClient: Sendable {
     /// Hosts that something is remembered of. For tests.
     package var knownHostCount: Int { pool.hostCount }
 
+    /// How many wait for a connection to the server of a URL. For tests.
+    package func waitingCount(_ url: String) -> Int {
+        guard let url = try? HTTPURL(url) else { return 0 }
+        return pool.waitingCount(ConnectionPool.Key(host: url.host, port: url.port))
+    }
+
     /// Closes the idle connections. Those in use are not touched. With the last reference to a client its connections go too.
     public func closeIdleConnections() {
         pool.closeIdle()
