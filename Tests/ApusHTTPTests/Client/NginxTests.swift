@@ -117,7 +117,6 @@ private final class Nginx {
     /// Bound to the port, so that nobody else gets it; nginx shares it. Who does not listen gets no connections.
     private let reservation: OwnedFileDescriptor
     private let process = Process()
-    private let input = Pipe()
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "apus-nginx-\(UUID().uuidString)")
@@ -143,16 +142,22 @@ private final class Nginx {
         try Data(Self.configuration(folder.path, root.path, "\(address)").utf8).write(to: configuration)
 
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        // It ends when its input does, which is also when the tests end in whatever way.
+        // The shell ends it when the tests end otherwise than by `end`.
         process.arguments = [
-            "-c", "\"$0\" -p \"$1\" -c \"$2\" -e \"$1/error.log\" & cat >/dev/null; kill $!; wait $!", Self.path!,
-            folder.path, configuration.path,
+            "-c", "\"$0\" -p \"$1\" -c \"$2\" -e \"$1/error.log\" & while kill -0 $3; do sleep 1; done; kill -9 $!",
+            Self.path!, folder.path, configuration.path, "\(ProcessInfo.processInfo.processIdentifier)",
         ]
-        process.standardInput = input
+        process.standardInput = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        while (try? TCPConnection(to: address).close()) == nil, process.isRunning { Goroutine.yield() }
+        while (try? TCPConnection(to: address).close()) == nil || identifier == nil { Goroutine.yield() }
+    }
+
+    /// What nginx has written once it serves.
+    private var identifier: Int32? {
+        guard let data = try? Data(contentsOf: folder.appending(path: "pid")), data.last == UInt8(ascii: "\n") else { return nil }
+        return Int32(String(decoding: data.dropLast(), as: UTF8.self))
     }
 
     private static func configuration(_ folder: String, _ root: String, _ address: String) -> String {
@@ -193,8 +198,9 @@ private final class Nginx {
     }
 
     func end() {
-        try? input.fileHandleForWriting.close()
-        process.waitUntilExit()
+        // Nothing gentler: a child has the signals blocked that the tests' threads have.
+        kill(process.processIdentifier, SIGKILL)
+        if let identifier { kill(identifier, SIGKILL) }
         try? FileManager.default.removeItem(at: folder)
     }
 }

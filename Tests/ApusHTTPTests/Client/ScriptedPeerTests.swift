@@ -374,12 +374,12 @@ struct ScriptedPeerTests {
             let response = try client.send(request)
             #expect(response.status == .switchingProtocols)
             let connection = response.takeConnection()
-            defer { connection.close() }
             #expect(client.activeConnectionCount == 0)
             try connection.write("hello".utf8)
             var bytes = [UInt8](repeating: 0, count: 10)
             try connection.readExactly(into: &bytes)
             #expect(String(decoding: bytes, as: UTF8.self) == "firsthello")
+            connection.close()
             // One that nobody takes is closed.
             _ = try client.send(request)
         }
