@@ -283,7 +283,8 @@ public final class HTTPClient: Sendable {
             if next.keepsBody {
                 guard content.isReplayable else {
                     throw HTTPError(
-                        .unsupported, status: .badGateway, "a redirect asks for a body again that was written piece by piece")
+                        .unsupported, status: .badGateway,
+                        "a redirect asks for a body again that was written piece by piece")
                 }
             } else {
                 content = .whole(.none)
@@ -298,9 +299,13 @@ public final class HTTPClient: Sendable {
         _ method: HTTPRequest.Method, _ url: HTTPURL, _ fields: HTTPFields, _ content: RequestContent,
         _ deadline: MonotonicTime
     ) throws(HTTPError) -> ClientResponse {
-        guard url.scheme == .http else { throw HTTPError(.unsupported, "https needs TLS, which Apus does not have yet") }
+        guard url.scheme == .http else {
+            throw HTTPError(.unsupported, "https needs TLS, which Apus does not have yet")
+        }
         let proxy = try configuration.proxy.server(for: url)
-        if method == .connect, proxy == nil { throw HTTPError(.unsupported, "CONNECT is for proxies, and there is none") }
+        if method == .connect, proxy == nil {
+            throw HTTPError(.unsupported, "CONNECT is for proxies, and there is none")
+        }
         let length: OutgoingHead.Length =
             switch content {
             case .whole(let body): body.bytes.map { .bytes($0.count) } ?? .none

@@ -11,7 +11,8 @@ import Testing
 @Suite("Connection pool")
 struct ConnectionPoolTests {
     /// Answers with the number of the connection's port.
-    private static let portHandler: Handler = { request, response in try response.send("\(request.remoteAddress.port)") }
+    private static let portHandler: Handler = { request, response in try response.send("\(request.remoteAddress.port)")
+    }
 
     @Test("The connection that was used last is used next")
     func lastInFirstOut() throws {

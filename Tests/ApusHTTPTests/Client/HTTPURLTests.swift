@@ -55,11 +55,13 @@ struct HTTPURLTests {
         "References (RFC 3986, section 5.4)",
         arguments: [
             ("g", "http://a/b/c/g"), ("./g", "http://a/b/c/g"), ("g/", "http://a/b/c/g/"), ("/g", "http://a/g"),
-            ("//g", "http://g/"), ("?y", "http://a/b/c/d;p?y"), ("g?y", "http://a/b/c/g?y"), ("#s", "http://a/b/c/d;p?q"),
+            ("//g", "http://g/"), ("?y", "http://a/b/c/d;p?y"), ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q"),
             ("g#s", "http://a/b/c/g"), (";x", "http://a/b/c/;x"), ("", "http://a/b/c/d;p?q"), (".", "http://a/b/c/"),
             ("./", "http://a/b/c/"), ("..", "http://a/b/"), ("../", "http://a/b/"), ("../g", "http://a/b/g"),
             ("../..", "http://a/"), ("../../g", "http://a/g"), ("../../../g", "http://a/g"), ("/./g", "http://a/g"),
-            ("/../g", "http://a/g"), ("g.", "http://a/b/c/g."), ("..g", "http://a/b/c/..g"), ("g?y/../x", "http://a/b/c/g?y/../x"),
+            ("/../g", "http://a/g"), ("g.", "http://a/b/c/g."), ("..g", "http://a/b/c/..g"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
             ("http://h:8/x", "http://h:8/x"), ("https://h/", "https://h/"),
         ])
     func references(reference: String, expected: String) throws {
@@ -119,12 +121,15 @@ struct HTTPURLTests {
             ("example.com", "http://example.com/", true), ("example.com", "http://www.Example.com/", true),
             ("example.com", "http://notexample.com/", false), (".example.com", "http://www.example.com/", true),
             (".example.com", "http://example.com/", false), ("*.example.com", "http://www.example.com/", true),
-            ("a, b", "http://b/", true), ("*", "http://b/", true), ("b:81", "http://b/", false), ("b:81", "http://b:81/", true),
+            ("a, b", "http://b/", true), ("*", "http://b/", true), ("b:81", "http://b/", false),
+            ("b:81", "http://b:81/", true),
             ("192.0.2.0/24", "http://192.0.2.77/", true), ("192.0.2.0/24", "http://192.0.3.1/", false),
             ("192.0.2.1", "http://192.0.2.1/", true), ("192.0.2.1:81", "http://192.0.2.1/", false),
-            ("2001:db8::/33", "http://[2001:db8:7fff::1]/", true), ("2001:db8::/33", "http://[2001:db8:8000::1]/", false),
+            ("2001:db8::/33", "http://[2001:db8:7fff::1]/", true),
+            ("2001:db8::/33", "http://[2001:db8:8000::1]/", false),
             ("[2001:db8::1]:81", "http://[2001:db8::1]:81/", true), ("", "http://localhost/", true),
-            ("", "http://127.1.2.3/", true), ("", "http://[::1]/", true), ("", "http://b/", false), ("0.0.0.0/0", "http://[::2]/", false),
+            ("", "http://127.1.2.3/", true), ("", "http://[::1]/", true), ("", "http://b/", false),
+            ("0.0.0.0/0", "http://[::2]/", false),
         ])
     func exceptions(list: String, url: String, isExcepted: Bool) throws {
         #expect(try proxy(["http_proxy": "p:1", "NO_PROXY": list], for: url) == (isExcepted ? nil : "p:1"))

@@ -107,8 +107,10 @@ struct NginxTests {
 
 /// An nginx of its own, in a temporary folder.
 private final class Nginx {
-    private static let path = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx"]
-        .first { FileManager.default.isExecutableFile(atPath: $0) }
+    private static let path = [
+        "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx",
+    ]
+    .first { FileManager.default.isExecutableFile(atPath: $0) }
     static var isInstalled: Bool { path != nil }
 
     let large = clientPattern(1_500_000)
@@ -137,7 +139,8 @@ private final class Nginx {
         try Data(large).write(to: root.appending(path: "large"))
         try Data("hello".utf8).write(to: root.appending(path: "hello"))
         try Data("hello".utf8).write(to: root.appending(path: "twice"))
-        try Data("before <!--#include virtual=\"/hello\" --> after\n".utf8).write(to: root.appending(path: "included.shtml"))
+        try Data("before <!--#include virtual=\"/hello\" --> after\n".utf8).write(
+            to: root.appending(path: "included.shtml"))
         let configuration = folder.appending(path: "nginx.conf")
         try Data(Self.configuration(folder.path, root.path, "\(address)").utf8).write(to: configuration)
 
@@ -156,7 +159,9 @@ private final class Nginx {
 
     /// What nginx has written once it serves.
     private var identifier: Int32? {
-        guard let data = try? Data(contentsOf: folder.appending(path: "pid")), data.last == UInt8(ascii: "\n") else { return nil }
+        guard let data = try? Data(contentsOf: folder.appending(path: "pid")), data.last == UInt8(ascii: "\n") else {
+            return nil
+        }
         return Int32(String(decoding: data.dropLast(), as: UTF8.self))
     }
 

@@ -19,9 +19,18 @@ struct ScriptedPeerTests {
             ("HTTP/1.1 200 OK\r\n\r\nuntil the end", "until the end"),
             ("HTTP/1.0 200 OK\r\n\r\nold", "old"),
             ("HTTP/1.1 200\r\nConnection: close\r\n\r\nno words", "no words"),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX: y\r\n\r\n", "abcde"),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok"),
-            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n2\r\nok\r\n0\r\n\r\n", "ok"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX: y\r\n\r\n",
+                "abcde"
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                "ok"
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+                "ok"
+            ),
         ])
     func bodies(answer: String, body: String) throws {
         try withPeer(ScriptedPeer(answer: answer)) { client, peer throws in
@@ -54,7 +63,8 @@ struct ScriptedPeerTests {
         "Bodies that break the rules",
         arguments: [
             "Transfer-Encoding: chunked\r\n\r\nx\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
-            "Transfer-Encoding: chunked\r\n\r\n1\nab\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 1\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n1\nab\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 1\r\n\r\n",
         ])
     func malformedBodies(rest: String) throws {
         try withPeer(ScriptedPeer(answer: "HTTP/1.1 200 OK\r\n\(rest)")) { client, peer throws in
@@ -139,7 +149,8 @@ struct ScriptedPeerTests {
             }
             #expect(
                 heads.receive()
-                    == "POST /x HTTP/1.1\r\nHost: \(peer.address)\r\nUser-Agent: me\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    == "POST /x HTTP/1.1\r\nHost: \(peer.address)\r\nUser-Agent: me\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             _ = try client.send(peer.request(.options, "*"))
             #expect(heads.receive()?.hasPrefix("OPTIONS * HTTP/1.1\r\n") == true)
             request = peer.request(.get)
@@ -221,7 +232,8 @@ struct ScriptedPeerTests {
         "A connection with something left in it is not used again",
         arguments: [
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
-            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n0", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n0",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n0",
+            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n0",
             "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n0\r\n0\r\n\r\n",
         ])
     func leftover(answer: String) throws {
@@ -297,7 +309,8 @@ struct ScriptedPeerTests {
     @Test("Every limit in time ends a request")
     func timeouts() throws {
         func check(
-            _ change: (inout HTTPClient.Timeouts) -> Void, _ script: @escaping @Sendable (TCPConnection, Int) throws -> Void,
+            _ change: (inout HTTPClient.Timeouts) -> Void,
+            _ script: @escaping @Sendable (TCPConnection, Int) throws -> Void,
             _ use: (HTTPClient, ScriptedPeer) throws -> Void
         ) throws {
             var configuration = HTTPClient.Configuration.forTests
@@ -317,7 +330,9 @@ struct ScriptedPeerTests {
             _ = try connection.readToEnd()
         }
         try check({ $0.read = .milliseconds(20) }, body) { client, peer throws in _ = try client.get(peer.url).text() }
-        try check({ $0.request = .milliseconds(100) }, body) { client, peer throws in _ = try client.get(peer.url).text() }
+        try check({ $0.request = .milliseconds(100) }, body) { client, peer throws in
+            _ = try client.get(peer.url).text()
+        }
     }
 
     @Test("withTimeout and cancel end a request at once, wherever it is", arguments: [0, 1, 2])
@@ -363,7 +378,8 @@ struct ScriptedPeerTests {
         let peer = try ScriptedPeer { connection, _ in
             let head = try connection.readHead()
             guard head.contains("Upgrade: echo\r\n") else { return }
-            try connection.respond("HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nfirst")
+            try connection.respond(
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nfirst")
             try connection.write(try connection.readBytes(5))
             _ = try connection.readToEnd()
         }
