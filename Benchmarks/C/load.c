@@ -6,24 +6,15 @@
 //
 //   load --port P --connections 64 --warmup 1 --seconds 3 --size 64 --server-pid PID [--threads 1]
 //   load --port P --idle 10000 --server-pid PID      memory of the server for each connection that does nothing
-#include "histogram.h"
-#include "server_usage.h"
+#include "load_support.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 
 enum { event_batch = 256, receive_buffer_bytes = 64 * 1024, pattern_offsets = 256 };
 
@@ -38,7 +29,7 @@ struct options {
     size_t size;
     double warmup_seconds;
     double seconds;
-    int server_pid;
+    struct server_processes server;
 };
 
 struct connection {
@@ -68,61 +59,7 @@ static _Atomic enum phase current_phase;
 // Messages are windows into this at changing offsets, so that a stale or shifted echo is noticed, without a copy.
 static uint8_t *pattern;
 
-static _Noreturn __attribute__((format(printf, 1, 2))) void fail(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(1);
-}
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static void sleep_seconds(double seconds) {
-    struct timespec rest = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    while (nanosleep(&rest, &rest) == -1 && errno == EINTR) {
-    }
-}
-
-static void raise_descriptor_limit(int wanted) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == -1) {
-        fail("getrlimit: %s", strerror(errno));
-    }
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) == -1) {
-        fail("cannot raise the limit of open files to %llu: %s", (unsigned long long)limit.rlim_max, strerror(errno));
-    }
-    rlim_t needed = (rlim_t)wanted + 64;
-    if (limit.rlim_max < needed) {
-        fail("%d connections need %llu open files, but the hard limit is %llu: raise it (`ulimit -Hn %llu` as root, or "
-             "LimitNOFILE= of the service), or ask for fewer connections",
-             wanted, (unsigned long long)needed, (unsigned long long)limit.rlim_max, (unsigned long long)needed);
-    }
-}
-
-static int connect_to_server(const struct options *options) {
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (descriptor == -1) {
-        fail("socket: %s", strerror(errno));
-    }
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)options->port)};
-    if (inet_pton(AF_INET, options->host, &address.sin_addr) != 1) {
-        fail("not an IPv4 address: %s", options->host);
-    }
-    if (connect(descriptor, (struct sockaddr *)&address, sizeof address) == -1) {
-        fail("connect to %s:%d: %s", options->host, options->port, strerror(errno));
-    }
-    int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return descriptor;
-}
+const char program_name[] = "load";
 
 // MARK: busy connections
 
@@ -225,7 +162,7 @@ static struct load_thread *open_connections(const struct options *options) {
         thread->connections = calloc((size_t)thread->connection_count, sizeof *thread->connections);
         for (int number = 0; number < thread->connection_count; number += 1) {
             struct connection *connection = &thread->connections[number];
-            connection->descriptor = connect_to_server(options);
+            connection->descriptor = connect_to_server(options->host, options->port, SOCK_STREAM);
             struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
             if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, connection->descriptor, &event) == -1) {
                 fail("epoll_ctl: %s", strerror(errno));
@@ -243,19 +180,13 @@ static void measure_busy(const struct options *options) {
         }
     }
     sleep_seconds(options->warmup_seconds);
-    struct server_usage before = {0};
-    struct server_usage after = {0};
-    if (options->server_pid != 0 && read_server_usage(options->server_pid, &before) == -1) {
-        fail("process %d is not there", options->server_pid);
-    }
+    struct server_usage before = read_usage(&options->server);
     uint64_t start = now();
     atomic_store(&current_phase, phase_measure);
     sleep_seconds(options->seconds);
     atomic_store(&current_phase, phase_stop);
     uint64_t end = now();
-    if (options->server_pid != 0 && read_server_usage(options->server_pid, &after) == -1) {
-        fail("the server (process %d) ended under the load", options->server_pid);
-    }
+    struct server_usage after = read_usage(&options->server);
 
     struct histogram *latencies = calloc(1, sizeof *latencies);
     uint64_t requests = 0;
@@ -269,25 +200,9 @@ static void measure_busy(const struct options *options) {
     double seconds = (double)(end - start) / 1e9;
     printf("{\"connections\":%d,\"size\":%zu,\"seconds\":%.3f,\"requests\":%llu,\"requests_per_second\":%.0f,",
         options->connections, options->size, seconds, (unsigned long long)requests, (double)requests / seconds);
-    printf("\"p50_microseconds\":%.1f,\"p99_microseconds\":%.1f,", histogram_percentile(latencies, 0.5) / 1e3,
-        histogram_percentile(latencies, 0.99) / 1e3);
-    printf("\"p999_microseconds\":%.1f,\"max_microseconds\":%.1f,", histogram_percentile(latencies, 0.999) / 1e3,
-        (double)latencies->largest / 1e3);
-    if (options->server_pid != 0) {
-        double user = after.user_seconds - before.user_seconds;
-        double system = after.system_seconds - before.system_seconds;
-        double exact = after.exact_seconds - before.exact_seconds;
-        // A thread that ended in between takes its share with it: then the ticks are closer to the truth.
-        double total = exact > 0.8 * (user + system) ? exact : user + system;
-        double user_share = user + system > 0 ? user / (user + system) : 0;
-        double per_request = requests > 0 ? 1e6 * total / (double)requests : 0;
-        printf("\"server_user_seconds\":%.2f,\"server_system_seconds\":%.2f,\"server_cpu_seconds\":%.4f,", user, system,
-            total);
-        printf("\"server_cpu_microseconds_per_request\":%.4f,", per_request);
-        printf("\"server_user_microseconds_per_request\":%.4f,", per_request * user_share);
-        printf("\"server_voluntary_switches\":%lu,\"server_involuntary_switches\":%lu,",
-            after.voluntary_switches - before.voluntary_switches,
-            after.involuntary_switches - before.involuntary_switches);
+    print_latencies(latencies);
+    if (options->server.count > 0) {
+        print_usage(&before, &after, requests);
     }
     printf("\"errors\":%llu}\n", (unsigned long long)errors);
 }
@@ -312,7 +227,7 @@ static void measure_idle(const struct options *options) {
     struct timeval patience = {.tv_sec = 5};
     // The first connections pay for what the server sets up once (threads, pools): that is not memory per connection.
     for (int index = 0; index < 16; index += 1) {
-        int descriptor = connect_to_server(options);
+        int descriptor = connect_to_server(options->host, options->port, SOCK_STREAM);
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         if (!echo_once(descriptor, options, buffer, (uint8_t)index)) {
             fail("the server does not echo");
@@ -320,14 +235,14 @@ static void measure_idle(const struct options *options) {
         close(descriptor);
     }
     sleep_seconds(options->warmup_seconds);
-    if (read_server_memory(options->server_pid, &before) == -1) {
-        fail("cannot read the memory of process %d (--server-pid)", options->server_pid);
+    if (read_server_memory(options->server.ids[0], &before) == -1) {
+        fail("cannot read the memory of process %d (--server-pid)", options->server.ids[0]);
     }
 
     uint64_t errors = 0;
     uint64_t start = now();
     for (int index = 0; index < options->idle; index += 1) {
-        descriptors[index] = connect_to_server(options);
+        descriptors[index] = connect_to_server(options->host, options->port, SOCK_STREAM);
         setsockopt(descriptors[index], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         errors += !echo_once(descriptors[index], options, buffer, (uint8_t)index);
         if (errors > 10) {
@@ -336,33 +251,19 @@ static void measure_idle(const struct options *options) {
     }
     double opened_seconds = (double)(now() - start) / 1e9;
     sleep_seconds(options->seconds);
-    if (read_server_memory(options->server_pid, &after) == -1) {
-        fail("the server (process %d) ended", options->server_pid);
+    if (read_server_memory(options->server.ids[0], &after) == -1) {
+        fail("the server (process %d) ended", options->server.ids[0]);
     }
     // All of them must still be served: a server could save memory by dropping some.
     for (int index = 0; index < options->idle; index += 1) {
         errors += !echo_once(descriptors[index], options, buffer, (uint8_t)(index + 1));
     }
-    double grown_kilobytes = (double)after.resident_kilobytes + (double)after.page_table_kilobytes
-        - (double)before.resident_kilobytes - (double)before.page_table_kilobytes;
-    printf("{\"idle_connections\":%d,\"bytes_per_connection\":%.0f,\"connect_seconds\":%.3f,", options->idle,
-        grown_kilobytes * 1024 / options->idle, opened_seconds);
-    printf("\"resident_kilobytes_before\":%lu,\"resident_kilobytes\":%lu,\"page_table_kilobytes_before\":%lu,",
-        before.resident_kilobytes, after.resident_kilobytes, before.page_table_kilobytes);
-    printf("\"page_table_kilobytes\":%lu,\"threads\":%lu,\"mappings\":%lu,\"errors\":%llu}\n",
-        after.page_table_kilobytes, after.threads, after.mappings, (unsigned long long)errors);
+    putchar('{');
+    print_idle_memory(options->idle, opened_seconds, &before, &after);
+    printf("\"errors\":%llu}\n", (unsigned long long)errors);
 }
 
 // MARK: command line
-
-static double number(const char *name, const char *text, double lowest, double highest) {
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end != 0 || !(value >= lowest && value <= highest)) {
-        fail("--%s must be a number from %g to %g, not `%s`", name, lowest, highest, text);
-    }
-    return value;
-}
 
 static struct options parse_options(int count, char **arguments) {
     struct options options = {.host = "127.0.0.1", .connections = 64, .threads = 1, .size = 64, .seconds = 3};
@@ -380,14 +281,14 @@ static struct options parse_options(int count, char **arguments) {
         const char *name = names[index].name;
         switch (option) {
         case 'h': options.host = optarg; break;
-        case 'p': options.port = (int)number(name, optarg, 1, 65535); break;
-        case 'c': options.connections = (int)number(name, optarg, 1, 1e6); break;
-        case 'i': options.idle = (int)number(name, optarg, 1, 1e6); break;
-        case 't': options.threads = (int)number(name, optarg, 1, 64); break;
-        case 's': options.size = (size_t)number(name, optarg, 1, 1 << 24); break;
-        case 'w': options.warmup_seconds = number(name, optarg, 0, 600); break;
-        case 'd': options.seconds = number(name, optarg, 0.01, 3600); break;
-        case 'x': options.server_pid = (int)number(name, optarg, 1, 1 << 30); break;
+        case 'p': options.port = (int)option_number(name, optarg, 1, 65535); break;
+        case 'c': options.connections = (int)option_number(name, optarg, 1, 1e6); break;
+        case 'i': options.idle = (int)option_number(name, optarg, 1, 1e6); break;
+        case 't': options.threads = (int)option_number(name, optarg, 1, 64); break;
+        case 's': options.size = (size_t)option_number(name, optarg, 1, 1 << 24); break;
+        case 'w': options.warmup_seconds = option_number(name, optarg, 0, 600); break;
+        case 'd': options.seconds = option_number(name, optarg, 0.01, 3600); break;
+        case 'x': add_server_process(&options.server, (int)option_number(name, optarg, 1, 1 << 30)); break;
         default: exit(2);
         }
     }
@@ -395,7 +296,7 @@ static struct options parse_options(int count, char **arguments) {
         fail("usage: load --port P [--host A] [--connections N] [--threads N] [--size BYTES] [--warmup S]\n"
              "            [--seconds S] [--server-pid PID] [--idle N]");
     }
-    if (options.idle > 0 && options.server_pid == 0) {
+    if (options.idle > 0 && options.server.count == 0) {
         fail("--idle measures the server's memory: it needs --server-pid");
     }
     return options;

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is run, for whom, which figures of it count, and what they must reach."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import tempfile
 
-from comparison import build, processes
+from comparison import build, nginx, processes
 from comparison.processes import Failure
 
-PEERS = {"apus": "Apus", "go": "Go", "nio": "SwiftNIO", "c": "C, raw epoll"}
+PEERS = {"apus": "Apus", "go": "Go", "nio": "SwiftNIO", "hummingbird": "Hummingbird", "c": "C, raw epoll",
+         "nginx": "nginx"}
 
 KIB = 1024
 
@@ -41,10 +44,13 @@ class Settings:
     idle_connections: int = 10_000
     warmup_seconds: float = 1
     load_seconds: float = 4
+    # How long connections have done nothing before the server's memory is read: what gives back late, or when its
+    # collector runs next, has had the time.
+    settling_seconds: float = 4
 
 
 QUICK = Settings(sample_seconds=0.1, actors=100_000, goroutines=100_000, timers=100_000, idle_connections=1000,
-                 warmup_seconds=0.3, load_seconds=1)
+                 warmup_seconds=0.3, load_seconds=1, settling_seconds=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -160,6 +166,26 @@ class Lateness:
         return figures
 
 
+def server_command(program, peer, processors, *options):
+    """The other peers take the number of processors from their environment."""
+    threads = ["--threads", str(processors)] if peer in ("nio", "hummingbird", "c") else []
+    return [build.PATHS[program], "--port", "0", *threads, *options]
+
+
+def run_load(client, servers, port, options, settings, processors):
+    """Runs a load generator against a server of one or more processes, and returns its figures."""
+    command = [build.PATHS[client], "--port", str(port), "--warmup", str(settings.warmup_seconds), *options]
+    for process in servers:
+        command += ["--server-pid", str(process)]
+    limit = settings.warmup_seconds + settings.load_seconds + settings.settling_seconds + 60
+    figures = json.loads(processes.run(command, limit, cores=Cores.placed(processors).client))
+    if figures["errors"] > 0:
+        raise Failure(f"{figures['errors']} of its answers were wrong, or did not come")
+    if figures.get("requests") == 0:
+        raise Failure("it answered nothing")
+    return figures
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Echo:
     """An echo server under load, or with connections that do nothing."""
@@ -169,33 +195,111 @@ class Echo:
     connections: int = 0
     idle: bool = False
     peers: tuple = ("apus", "go", "nio", "c")
+    client = "load"
 
     def programs(self):
         return {"apus": "apus-echo", "go": "go-echo", "nio": "nio-echo", "c": "epoll-echo"}
 
-    def server_command(self, peer, processors):
-        program = build.PATHS[self.programs()[peer]]
-        if peer in ("nio", "c"):
-            return [program, "--port", "0", "--threads", str(processors)]
-        return [program, "--port", "0"]
+    def run(self, peer, processors, settings):
+        command = server_command(self.programs()[peer], peer, processors)
+        with processes.server(command, environment=environment(processors),
+                              cores=Cores.placed(processors).program) as (process, port):
+            options = ["--size", "64"]
+            if self.idle:
+                options += ["--idle", str(settings.idle_connections), "--seconds", "1"]
+            else:
+                options += ["--connections", str(self.connections), "--seconds", str(settings.load_seconds)]
+            return run_load(self.client, [process], port, options, settings, processors)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Http:
+    """A server that answers `GET /` with `Hello, World!`, under load or with connections that do nothing any more."""
+
+    name: str
+    measures: tuple
+    connections: int = 0
+    pipeline: int = 1
+    idle: bool = False
+    peers: tuple = ("apus", "go", "nio", "hummingbird", "c")
+    client = "http-load"
+
+    def programs(self):
+        return {"apus": "apus-http", "go": "go-http", "nio": "nio-http", "hummingbird": "hummingbird-http",
+                "c": "epoll-http"}
 
     def run(self, peer, processors, settings):
-        cores = Cores.placed(processors)
-        command = self.server_command(peer, processors)
-        with processes.server(command, environment=environment(processors), cores=cores.program) as (process, port):
-            load = [build.PATHS["load"], "--port", str(port), "--server-pid", str(process), "--size", "64",
-                    "--warmup", str(settings.warmup_seconds)]
+        command = server_command(self.programs()[peer], peer, processors)
+        with processes.server(command, environment=environment(processors),
+                              cores=Cores.placed(processors).program) as (process, port):
             if self.idle:
-                load += ["--idle", str(settings.idle_connections), "--seconds", "1"]
+                options = ["--idle", str(settings.idle_connections), "--seconds", str(settings.settling_seconds)]
             else:
-                load += ["--connections", str(self.connections), "--seconds", str(settings.load_seconds)]
-            limit = settings.warmup_seconds + settings.load_seconds + 60
-            figures = json.loads(processes.run(load, limit, cores=cores.client))
-        if figures["errors"] > 0:
-            raise Failure(f"{figures['errors']} of its connections failed")
-        if figures.get("requests") == 0:
-            raise Failure("it answered nothing")
-        return figures
+                options = ["--connections", str(self.connections), "--pipeline", str(self.pipeline),
+                           "--seconds", str(settings.load_seconds)]
+            return run_load(self.client, [process], port, options, settings, processors)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Files:
+    """A server of files of 1 MiB, all in the kernel's cache. A request is a file."""
+
+    name: str
+    measures: tuple
+    connections: int = 16
+    count: int = 8
+    peers: tuple = ("apus", "go", "nginx")
+    client = "http-load"
+
+    def programs(self):
+        return {"apus": "apus-http", "go": "go-http", "nginx": "nginx"}
+
+    @contextlib.contextmanager
+    def server(self, peer, processors, directory):
+        program = self.programs()[peer]
+        placed = {"environment": environment(processors), "cores": Cores.placed(processors).program}
+        if peer == "nginx":
+            with nginx.server(build.PATHS[program], directory, processors, **placed) as found:
+                yield found
+        else:
+            command = server_command(program, peer, processors, "--directory", directory)
+            with processes.server(command, **placed) as (process, port):
+                yield [process], port
+
+    def run(self, peer, processors, settings):
+        with tempfile.TemporaryDirectory() as directory:
+            for index in range(self.count):
+                with open(os.path.join(directory, f"file-{index}.txt"), "wb") as file:
+                    file.write(os.urandom(KIB * KIB))
+            with self.server(peer, processors, directory) as (servers, port):
+                options = ["--connections", str(self.connections), "--directory", directory,
+                           "--files", str(self.count), "--seconds", str(settings.load_seconds)]
+                return run_load(self.client, servers, port, options, settings, processors)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class UdpEcho:
+    """A UDP echo server with packets under way all the time. A request is a packet that came back."""
+
+    name: str
+    measures: tuple
+    sockets: int = 32
+    window: int = 4  # packets under way for each socket: all of them fit into the server's buffers
+    peers: tuple = ("apus", "go")
+    client = "udp-load"
+
+    def programs(self):
+        return {"apus": "apus-udp-echo", "go": "go-udp-echo"}
+
+    def run(self, peer, processors, settings):
+        # Go knows how many processors it was given.
+        sockets = ["--sockets", str(processors)] if peer == "apus" else []
+        command = server_command(self.programs()[peer], peer, processors, *sockets)
+        with processes.server(command, environment=environment(processors),
+                              cores=Cores.placed(processors).program) as (process, port):
+            options = ["--sockets", str(self.sockets), "--window", str(self.window), "--size", "64",
+                       "--seconds", str(settings.load_seconds)]
+            return run_load(self.client, [process], port, options, settings, processors)
 
 
 def available_memory():
@@ -297,6 +401,37 @@ BENCHMARKS = [
     Echo("tcp-idle", (
         Measure("idle connections, memory each", "bytes_per_connection", "KiB", KIB, at_most=6),
     ), idle=True),
+    Http("http-64", (
+        Measure("HTTP, 64 connections: CPU/request", CPU, "us",
+                ratios={"go": 0.6, "nio": 0.6, "hummingbird": 0.35, "c": 1.2}),
+        Measure("HTTP, 64 connections: user CPU/request", USER, "us",
+                ratios={"go": 0.2, "nio": 0.2, "hummingbird": 0.1}),
+        Measure("HTTP, 64 connections: p99", "p99_microseconds", "us", ratios={"go": 1.0}),
+        Measure("HTTP, 64 connections: requests/s", "requests_per_second", "k/s", 1000, informative=True),
+    ), connections=64),
+    Http("http-pipelined", (
+        Measure("HTTP, pipelined by 16: CPU/request", CPU, "us", ratios={"go": 0.3}),
+        Measure("HTTP, pipelined by 16: user CPU/request", USER, "us", informative=True),
+        Measure("HTTP, pipelined by 16: requests/s", "requests_per_second", "k/s", 1000, informative=True),
+    ), connections=64, pipeline=16),
+    Http("http-1000", (
+        Measure("HTTP, 1,000 connections: p99", "p99_microseconds", "ms", 1000, ratios={"go": 1.0}),
+        Measure("HTTP, 1,000 connections: CPU/request", CPU, "us", informative=True),
+        Measure("HTTP, 1,000 connections: requests/s", "requests_per_second", "k/s", 1000, informative=True),
+    ), connections=1000),
+    Http("http-idle", (
+        Measure("idle HTTP connections, memory each", "bytes_per_connection", "KiB", KIB, at_most=6),
+    ), idle=True),
+    Files("http-files", (
+        Measure("files of 1 MiB: CPU/MiB", CPU, "us", ratios={"nginx": 1.0}),
+        Measure("files of 1 MiB: user CPU/MiB", USER, "us", informative=True),
+        Measure("files of 1 MiB: bytes/s", "requests_per_second", "GiB/s", KIB, informative=True),
+    )),
+    UdpEcho("udp-echo", (
+        Measure("UDP echo: CPU/packet", CPU, "us", ratios={"go": 0.7}),
+        Measure("UDP echo: user CPU/packet", USER, "us", informative=True),
+        Measure("UDP echo: packets/s", "requests_per_second", "k/s", 1000, informative=True),
+    )),
 ]
 
 

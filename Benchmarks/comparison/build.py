@@ -17,18 +17,27 @@ PROGRAMS = os.path.join(TOOLS, "bin")
 SWIFT_PROGRAMS = os.path.join(HERE, ".build", "release")
 BUILD_LIMIT = 3600
 
-# Where each program of each peer ends up. `load` is nobody's: it is the client of all.
+# Where each program of each peer ends up. The loads are nobody's: they are the clients of all.
 PATHS = {
     "load": os.path.join(PROGRAMS, "load"),
+    "http-load": os.path.join(PROGRAMS, "http-load"),
+    "udp-load": os.path.join(PROGRAMS, "udp-load"),
     "epoll-echo": os.path.join(PROGRAMS, "epoll-echo"),
+    "epoll-http": os.path.join(PROGRAMS, "epoll-http"),
     "go-micro": os.path.join(PROGRAMS, "go-micro"),
     "go-echo": os.path.join(PROGRAMS, "go-echo"),
     "go-lateness": os.path.join(PROGRAMS, "go-lateness"),
+    "go-http": os.path.join(PROGRAMS, "go-http"),
+    "go-udp-echo": os.path.join(PROGRAMS, "go-udp-echo"),
     "nio-echo": os.path.join(SWIFT_PROGRAMS, "nio-echo"),
+    "nio-http": os.path.join(SWIFT_PROGRAMS, "nio-http"),
+    "hummingbird-http": os.path.join(SWIFT_PROGRAMS, "hummingbird-http"),
     "apus-bench": os.path.join(SWIFT_PROGRAMS, "apus-bench"),
     "apus-allocations": os.path.join(SWIFT_PROGRAMS, "apus-allocations"),
     "apus-echo": os.path.join(SWIFT_PROGRAMS, "apus-echo"),
     "apus-lateness": os.path.join(SWIFT_PROGRAMS, "apus-lateness"),
+    "apus-http": os.path.join(SWIFT_PROGRAMS, "apus-http"),
+    "apus-udp-echo": os.path.join(SWIFT_PROGRAMS, "apus-udp-echo"),
 }
 
 
@@ -77,8 +86,7 @@ def find_go():
 
 def build_go(program):
     compiler = find_go()
-    source = {"go-micro": "./micro", "go-echo": "./echo", "go-lateness": "./lateness"}[program]
-    command = [compiler, "build", "-trimpath", "-o", PATHS[program], source]
+    command = [compiler, "build", "-trimpath", "-o", PATHS[program], "./" + program.removeprefix("go-")]
     processes.run(command, BUILD_LIMIT, environment=go_environment(), directory=os.path.join(HERE, "Go"))
 
 
@@ -120,10 +128,21 @@ def build_swift(program):
                   + processes.last_lines("\n".join(errors), 4))
 
 
+def find_nginx(program):
+    """Nothing to build: Debian's package, or what is called so elsewhere. /usr/sbin is not on everybody's PATH."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise Failure("there is no nginx: install it (apt-get install nginx)")
+    PATHS[program] = found
+
+
 BUILDERS = {
-    "load": build_c, "epoll-echo": build_c, "go-micro": build_go, "go-echo": build_go,
-    "nio-echo": build_swift, "apus-bench": build_swift, "apus-allocations": build_swift,
-    "apus-echo": build_swift, "apus-lateness": build_swift, "go-lateness": build_go,
+    "load": build_c, "http-load": build_c, "udp-load": build_c, "epoll-echo": build_c, "epoll-http": build_c,
+    "go-micro": build_go, "go-echo": build_go, "go-lateness": build_go, "go-http": build_go, "go-udp-echo": build_go,
+    "nio-echo": build_swift, "nio-http": build_swift, "hummingbird-http": build_swift,
+    "apus-bench": build_swift, "apus-allocations": build_swift, "apus-echo": build_swift,
+    "apus-lateness": build_swift, "apus-http": build_swift, "apus-udp-echo": build_swift,
+    "nginx": find_nginx,
 }
 
 
@@ -132,11 +151,12 @@ def build(programs, skip):
     os.makedirs(PROGRAMS, exist_ok=True)
     failed = {}
     for program in programs:
-        if skip:
+        if skip and program in PATHS:
             if not os.path.exists(PATHS[program]):
                 failed[program] = "it was never built (--skip-build)"
             continue
-        print(f"building {program} ...", file=sys.stderr)
+        if program in PATHS:
+            print(f"building {program} ...", file=sys.stderr)
         try:
             BUILDERS[program](program)
         except Failure as failure:
@@ -146,7 +166,8 @@ def build(programs, skip):
 
 def versions():
     """What was compared, by version; an entry is missing where the tool is."""
-    found = {"Go": installed_go_version(), "SwiftNIO": nio_version(), "Swift": "", "C compiler": ""}
+    found = {"Go": installed_go_version(), "SwiftNIO": resolved_version("swift-nio"),
+             "Hummingbird": resolved_version("hummingbird"), "nginx": nginx_version(), "Swift": "", "C compiler": ""}
     for name, command in (("Swift", "swift"), ("C compiler", os.environ.get("CC", "cc"))):
         try:
             found[name] = processes.run([command, "--version"], 30).strip().splitlines()[0]
@@ -163,10 +184,20 @@ def installed_go_version():
     return ""
 
 
-def nio_version():
+def nginx_version():
+    try:
+        find_nginx("nginx")
+        # It says so on standard error.
+        return subprocess.run([PATHS["nginx"], "-v"], capture_output=True, text=True, timeout=30, check=True) \
+            .stderr.strip().removeprefix("nginx version: nginx/")
+    except (Failure, OSError, subprocess.SubprocessError):
+        return ""
+
+
+def resolved_version(package):
     try:
         with open(os.path.join(HERE, "Package.resolved"), encoding="utf-8") as content:
             pins = json.load(content)["pins"]
-        return next(pin["state"]["version"] for pin in pins if pin["identity"] == "swift-nio")
+        return next(pin["state"]["version"] for pin in pins if pin["identity"] == package)
     except (OSError, ValueError, KeyError, StopIteration):
         return ""

@@ -78,8 +78,8 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 
     /// Valid while a reference to `state` is held.
-    private let fileDescriptor: Int32
-    private let poll: PollDescriptor
+    let fileDescriptor: Int32
+    let poll: PollDescriptor
 
     /// A `DescriptorState`. Locking acquires, unlocking releases: what one reader leaves behind, the next one sees.
     private let state = Atomic<UInt64>(DescriptorState.open.rawValue)
@@ -95,10 +95,10 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Whether the readiness that may be recorded for reading says only "try": true at first and after a read that could
     /// not tell. False when it can only come from the poller. Protected by the read side's lock.
-    private let readinessIsGuess = Atomic<Bool>(true)
+    let readinessIsGuess = Atomic<Bool>(true)
 
     /// The most that one system call is asked to move: Darwin refuses 2 GiB, Linux shortens it.
-    private static let maximumTransfer = 1 << 30
+    static let maximumTransfer = 1 << 30
 
     /// Takes over a non-blocking file descriptor, and closes it when it cannot be watched.
     package init(_ file: consuming OwnedFileDescriptor) throws(Failure) {
@@ -126,12 +126,52 @@ package struct Descriptor: ~Copyable, Sendable {
         try lock(.read, deadline)
         defer { unlock(.read) }
         guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
-        try checkDeadline(.read, deadline)
         let wanted = min(buffer.count, Self.maximumTransfer)
+        return try read(wanted, deadline) {
+            // SAFETY: `base` is valid for `wanted` bytes, by the caller's promise for the whole call.
+            unsafe apus_socket_receive(fileDescriptor, base, wanted)
+        }
+    }
+
+    /// Reads what there is into several buffers, one after the other, as if they were one.
+    package func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, deadline: MonotonicTime
+    ) throws(Failure) -> Int {
+        let capacity = unsafe min(buffers.count, Int(APUS_MAXIMUM_VECTORS))
+        let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: capacity) {
+            vectors -> Result<Int, Failure> in
+            var wanted = 0
+            for index in 0..<vectors.count {
+                let buffer = unsafe buffers[index]
+                unsafe vectors.initializeElement(
+                    at: index, to: iovec(iov_base: buffer.baseAddress, iov_len: buffer.count))
+                wanted += buffer.count
+            }
+            do throws(Failure) {
+                try lock(.read, deadline)
+                defer { unlock(.read) }
+                guard wanted > 0, let base = vectors.baseAddress else { return .success(0) }
+                return .success(
+                    try read(wanted, deadline) {
+                        // SAFETY: the vectors describe the caller's buffers, which are valid for the whole call.
+                        unsafe apus_socket_receive_vectored(fileDescriptor, base, vectors.count)
+                    })
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    /// Reads with a system call that is asked for `wanted` bytes, and returns >= 0 or -errno. The side is locked.
+    @inline(__always)
+    private func read(
+        _ wanted: Int, _ deadline: MonotonicTime, _ receive: () -> Int64
+    ) throws(Failure) -> Int {
+        try checkDeadline(.read, deadline)
         while true {
             try wait(.read, deadline)
-            // SAFETY: `base` is valid for `wanted` bytes, by the caller's promise for the whole call.
-            let received = unsafe apus_socket_receive(fileDescriptor, base, wanted)
+            let received = receive()
             if received > 0, received < wanted {
                 readinessIsGuess.store(false, ordering: .relaxed)
                 poll.noteShortRead()
@@ -405,7 +445,7 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 
     @inline(__always)
-    private func lock(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
+    func lock(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
         switch update({ $0.acquire(side, isCounted: false) }) {
         case .acquired: return
         case .closed: throw .closed
@@ -446,7 +486,7 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 
     @inline(__always)
-    private func unlock(_ side: DescriptorState.Side) {
+    func unlock(_ side: DescriptorState.Side) {
         let release = update { $0.release(side) }
         if release.wakesWaiter || release.isLast {
             afterUnlock(side, release)
@@ -473,7 +513,7 @@ package struct Descriptor: ~Copyable, Sendable {
 
     /// Waits until the poller has recorded readiness, and takes it.
     @inline(__always)
-    private func wait(
+    func wait(
         _ side: DescriptorState.Side, _ deadline: MonotonicTime, transferred: Int = 0
     ) throws(Failure) {
         switch poll.wait(side == .read ? .read : .write, deadline: deadline) {
@@ -487,7 +527,7 @@ package struct Descriptor: ~Copyable, Sendable {
     /// A deadline that has passed, and a cancellation, end an operation before it begins: also one that would not have to
     /// wait. Without a deadline this does not read the clock.
     @inline(__always)
-    private func checkDeadline(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
+    func checkDeadline(_ side: DescriptorState.Side, _ deadline: MonotonicTime) throws(Failure) {
         if let cancellation = Goroutine.cancellation { throw Failure(cancellation) }
         let common =
             side == .read ? readDeadline.load(ordering: .relaxed) : writeDeadline.load(ordering: .relaxed)
@@ -587,6 +627,27 @@ package struct VectorCursor {
     private mutating func skipEmpty() {
         while let first = unsafe vectors.first, unsafe first.iov_len == 0 {
             unsafe vectors.removeFirst()
+        }
+    }
+}
+
+// MARK: Datagrams
+
+extension Descriptor {
+    /// Takes one datagram off a connected socket's queue; what is longer than the buffer is cut off.
+    package func receiveDatagram(
+        into buffer: UnsafeMutableRawBufferPointer, deadline: MonotonicTime
+    ) throws(Failure) -> Int {
+        try lock(.read, deadline)
+        defer { unlock(.read) }
+        guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
+        try checkDeadline(.read, deadline)
+        while true {
+            // SAFETY: `base` is valid for `count` bytes, by the caller's promise for the whole call.
+            let received = unsafe apus_socket_receive(fileDescriptor, base, buffer.count)
+            if received >= 0 { return Int(received) }
+            guard received == -Int64(EAGAIN) else { throw .system(errno: Int32(-received)) }
+            try wait(.read, deadline)
         }
     }
 }

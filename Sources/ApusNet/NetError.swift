@@ -31,7 +31,7 @@ public struct NetError: Error, Hashable, Sendable {
             case connectionRefused, connectionReset, connectionAborted, brokenPipe, notConnected
             case addressInUse, addressNotAvailable, invalidAddress
             case hostUnreachable, networkUnreachable
-            case hostNotFound, resolverUnavailable
+            case hostNotFound, resolverUnavailable, pathNotFound
             case tooManyOpenFiles, outOfMemory
             case permissionDenied, messageTooLong, unsupported, other
         }
@@ -67,10 +67,12 @@ public struct NetError: Error, Hashable, Sendable {
         public static let hostUnreachable = Code(value: .hostUnreachable)
         /// No route to the host's network, or this machine's network is down.
         public static let networkUnreachable = Code(value: .networkUnreachable)
-        /// There is no host of that name, or it has no address.
+        /// There is no host of that name, or it has no address; for other lookups, nothing of the kind that was asked for.
         public static let hostNotFound = Code(value: .hostNotFound)
-        /// The name could not be looked up at present; trying again later may help.
+        /// No name server could say: none answered, or those that did have failed. Trying again later may help.
         public static let resolverUnavailable = Code(value: .resolverUnavailable)
+        /// There is no file at the path of a Unix socket, or no folder.
+        public static let pathNotFound = Code(value: .pathNotFound)
         /// The process or the machine has no descriptor left (`ulimit -n`).
         public static let tooManyOpenFiles = Code(value: .tooManyOpenFiles)
         /// The kernel has no memory for the socket or its buffers.
@@ -89,11 +91,12 @@ public struct NetError: Error, Hashable, Sendable {
     public struct Operation: Hashable, Sendable {
         fileprivate enum Value: UInt8 {
             case resolve, connect, bind, listen, accept, read, write, closeRead, closeWrite, configure
+            case send, receive
         }
 
         fileprivate let value: Value
 
-        /// Looking up the addresses of a host name.
+        /// Looking up a name or an address.
         public static let resolve = Operation(value: .resolve)
         /// Making a connection.
         public static let connect = Operation(value: .connect)
@@ -107,6 +110,10 @@ public struct NetError: Error, Hashable, Sendable {
         public static let read = Operation(value: .read)
         /// Writing.
         public static let write = Operation(value: .write)
+        /// Sending a datagram.
+        public static let send = Operation(value: .send)
+        /// Waiting for a datagram.
+        public static let receive = Operation(value: .receive)
         /// Giving up the reading half of a connection.
         public static let closeRead = Operation(value: .closeRead)
         /// Ending the writing half of a connection.
@@ -119,8 +126,8 @@ public struct NetError: Error, Hashable, Sendable {
     public var code: Code
     /// What was tried.
     public var operation: Operation
-    /// The address it was tried on: the remote one of a connection, the local one of a listener. `nil` when the failure
-    /// came before an address was known.
+    /// The address it was tried on: the remote one of a connection, the local one of a listener, the name server that was
+    /// asked last. `nil` when the failure came before an address was known.
     public var address: SocketAddress?
     /// The host name that was asked for, when the caller gave a name and not an address.
     public var host: String?
@@ -168,7 +175,8 @@ extension NetError.Code {
             case ETIMEDOUT: .timedOut
             case EADDRINUSE: .addressInUse
             case EADDRNOTAVAIL: .addressNotAvailable
-            case EINVAL, EDESTADDRREQ: .invalidAddress
+            case EINVAL, EDESTADDRREQ, ENAMETOOLONG: .invalidAddress
+            case ENOENT, ENOTDIR: .pathNotFound
             case EHOSTUNREACH, EHOSTDOWN: .hostUnreachable
             case ENETUNREACH, ENETDOWN: .networkUnreachable
             case EMFILE, ENFILE: .tooManyOpenFiles
@@ -180,14 +188,9 @@ extension NetError.Code {
             }
     }
 
-    private init(resolver status: Int32) {
-        self =
-            switch apus_resolver_verdict(status) {
-            case APUS_RESOLVER_NOT_FOUND: .hostNotFound
-            case APUS_RESOLVER_TRY_AGAIN: .resolverUnavailable
-            case APUS_RESOLVER_NO_MEMORY: .outOfMemory
-            default: .other
-            }
+    /// What the code of a name server's answer comes to.
+    private init(resolver code: Int32) {
+        self = code == Int32(DNSResponseCode.noSuchName) ? .hostNotFound : .resolverUnavailable
     }
 }
 
@@ -235,6 +238,7 @@ extension NetError.Code: CustomStringConvertible {
         case .networkUnreachable: "network unreachable"
         case .hostNotFound: "host not found"
         case .resolverUnavailable: "name lookup unavailable"
+        case .pathNotFound: "no such path"
         case .tooManyOpenFiles: "too many open files"
         case .outOfMemory: "out of memory"
         case .permissionDenied: "permission denied"
@@ -256,6 +260,8 @@ extension NetError.Operation: CustomStringConvertible {
         case .accept: "accept"
         case .read: "read"
         case .write: "write"
+        case .send: "send"
+        case .receive: "receive"
         case .closeRead: "close reading"
         case .closeWrite: "close writing"
         case .configure: "configure"
@@ -266,8 +272,8 @@ extension NetError.Operation: CustomStringConvertible {
     fileprivate var preposition: String {
         switch value {
         case .resolve, .configure: ""
-        case .connect, .bind, .write: " to"
-        case .listen, .accept: " on"
+        case .connect, .bind, .write, .send: " to"
+        case .listen, .accept, .receive: " on"
         case .read, .closeRead: " from"
         case .closeWrite: " to"
         }

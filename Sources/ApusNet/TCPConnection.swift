@@ -44,33 +44,39 @@ public final class TCPConnection: Connection {
     /// - Throws: ``NetError`` with ``NetError/Operation/connect`` and `address`: ``NetError/Code/connectionRefused``,
     ///   ``NetError/Code/timedOut``, ``NetError/Code/hostUnreachable``, ``NetError/Code/networkUnreachable`` and others.
     public convenience init(to address: SocketAddress, timeout: Duration? = nil) throws(NetError) {
-        self.init(try Self.dial(address, host: nil, deadline: MonotonicTime(timeout: timeout, deadline: nil)))
+        try self.init(toOneOf: [address], host: nil, deadline: MonotonicTime(timeout: timeout, deadline: nil))
     }
 
     /// Connects to a host.
     ///
-    /// A name's addresses are tried one after the other until one accepts; what is left of the timeout is divided among
-    /// those that are left. The lookup itself cannot be ended early, see ``Resolver/addresses(of:port:)``.
+    /// A name with several addresses gets a connection to the one that answers first: they are tried in turn, IPv6 and IPv4
+    /// alternating, each a quarter of a second after the one before it, or as soon as that has failed (RFC 8305). When one
+    /// has accepted, the other attempts end before this returns.
     ///
     /// - Parameters:
     ///   - host: An IP address or a name.
     ///   - port: The peer's port.
-    ///   - timeout: How long to try at most, all addresses together; `nil` leaves it to the kernel.
-    /// - Throws: ``NetError`` with ``NetError/Operation/resolve`` when the name has no address, otherwise the failure of
-    ///   the first address, see ``init(to:timeout:)``.
-    public convenience init(host: String, port: UInt16, timeout: Duration? = nil) throws(NetError) {
+    ///   - timeout: How long to try at most, the lookup and all addresses together; `nil` leaves it to the resolver and the
+    ///     kernel.
+    ///   - resolver: Looks up the name.
+    /// - Throws: ``NetError`` with ``NetError/Operation/resolve`` when the name has no address, see
+    ///   ``Resolver/addresses(of:port:timeout:)``, otherwise the failure of the first address, see ``init(to:timeout:)``.
+    public convenience init(
+        host: String, port: UInt16, timeout: Duration? = nil, resolver: Resolver = .system
+    ) throws(NetError) {
         let deadline = MonotonicTime(timeout: timeout, deadline: nil)
-        let addresses = try Resolver().addresses(of: host, port: port)
+        let addresses = try resolver.addresses(of: host, port: port, deadline: deadline)
         // Only a name says more than the address does.
         let name = IPAddress(host) == nil ? host : nil
         try self.init(toOneOf: addresses, host: name, deadline: deadline)
     }
 
-    /// Connects to the first of several addresses that accepts. `host` is what they were looked up for.
+    /// Connects to the first of several addresses that accepts. `host` is what they were looked up for. See Dialing.swift.
     package convenience init(
-        toOneOf addresses: [SocketAddress], host: String?, deadline: MonotonicTime
+        toOneOf addresses: [SocketAddress], host: String?, deadline: MonotonicTime,
+        headStart: Duration = Dialing.standardHeadStart
     ) throws(NetError) {
-        self.init(try Self.dial(addresses, host: host, deadline: deadline))
+        self.init(try Dialing(addresses, host: host, deadline: deadline, headStart: headStart).connect())
     }
 
     private init(_ connected: consuming Connected) {
@@ -93,76 +99,6 @@ public final class TCPConnection: Connection {
         descriptor = try Descriptor(accepted.file)
     }
 
-    private struct Connected: ~Copyable {
-        var descriptor: Descriptor
-        var localAddress: SocketAddress
-        var remoteAddress: SocketAddress
-    }
-
-    private static func dial(
-        _ addresses: [SocketAddress], host: String?, deadline: MonotonicTime
-    ) throws(NetError) -> Connected {
-        var firstError: NetError?
-        for (index, address) in addresses.enumerated() {
-            let share = deadline.share(now: .now, attempts: addresses.count - index)
-            do throws(NetError) {
-                return try dial(address, host: host, deadline: share)
-            } catch {
-                // What ends this attempt would end the others too.
-                if Goroutine.isCancelled { throw error }
-                firstError = firstError ?? error
-            }
-        }
-        throw firstError ?? NetError(code: .hostNotFound, operation: .connect, host: host)
-    }
-
-    private static func dial(
-        _ address: SocketAddress, host: String?, deadline: MonotonicTime
-    ) throws(NetError) -> Connected {
-        var retries = 2
-        while true {
-            do throws(Descriptor.Failure) {
-                let connected = try dialOnce(address, deadline: deadline)
-                // Where nobody listens on a local port, the kernel may pick that very port for our side: two halves of a
-                // handshake meet, and the socket is connected to itself (golang.org/issue/2690).
-                if connected.localAddress != connected.remoteAddress || retries == 0 { return connected }
-            } catch {
-                // The local port that the kernel had picked was taken meanwhile.
-                guard error.reason == .system(errno: EADDRNOTAVAIL), retries > 0 else {
-                    throw NetError(error, operation: .connect, address: address, host: host)
-                }
-            }
-            retries -= 1
-        }
-    }
-
-    private static func dialOnce(
-        _ address: SocketAddress, deadline: MonotonicTime
-    ) throws(Descriptor.Failure) -> Connected {
-        func check(_ result: Int32) throws(Descriptor.Failure) {
-            guard result >= 0 else { throw .system(errno: -result) }
-        }
-        if let cancellation = Goroutine.cancellation { throw Descriptor.Failure(cancellation) }
-        if deadline != .distantFuture, deadline <= .now { throw .deadlineExceeded }
-        let remote = address.systemForm
-        let number = apus_socket_open(remote.family)
-        try check(number)
-        let file = OwnedFileDescriptor(number)
-        try check(apus_socket_set_option(number, APUS_OPTION_NO_DELAY, 1))
-        try check(TCPKeepAlive.apply(.standard, to: number))
-        let descriptor = try Descriptor.connect(file, to: remote, deadline: deadline)
-        var local = apus_socket_address()
-        var peer = apus_socket_address()
-        try check(unsafe apus_socket_local_address(number, &local))
-        // Not always what was asked for: 0.0.0.0 means this machine. If the peer has gone again, reading will tell.
-        let hasPeer = unsafe apus_socket_remote_address(number, &peer) >= 0
-        return Connected(
-            descriptor: descriptor,
-            localAddress: SocketAddress(local) ?? address,
-            remoteAddress: (hasPeer ? SocketAddress(peer) : nil) ?? address
-        )
-    }
-
     // MARK: Reading and writing
 
     /// Reads what has come, waiting for at least one byte. See ``Connection/read(into:)-([UInt8])``.
@@ -170,6 +106,18 @@ public final class TCPConnection: Connection {
     public func read(into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline) throws(NetError) -> Int {
         do {
             return try unsafe descriptor.read(into: buffer, deadline: limit.time)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
+    /// Reads what has come into several buffers. See ``Connection/read(vectored:timeout:deadline:)``.
+    @unsafe
+    public func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
+    ) throws(NetError) -> Int {
+        do {
+            return try unsafe descriptor.read(vectored: buffers, deadline: limit.time)
         } catch {
             throw netError(error, .read)
         }

@@ -75,6 +75,18 @@ public final class TCPListener: Listener {
         }
     }
 
+    /// Takes over a socket that listens already, and gives it the options that the others have.
+    init(inherited file: consuming OwnedFileDescriptor, _ address: SocketAddress) throws(Descriptor.Failure) {
+        for result in [
+            apus_socket_set_option(file.number, APUS_OPTION_NO_DELAY, 1),
+            TCPKeepAlive.apply(.standard, to: file.number),
+        ] {
+            try ApusNet.check(result)
+        }
+        localAddress = address
+        descriptor = try Descriptor(file)
+    }
+
     /// Listens on one address of a host.
     ///
     /// - Parameters:
@@ -92,7 +104,7 @@ public final class TCPListener: Listener {
     ) throws(NetError) {
         let address: SocketAddress
         if let host {
-            let addresses = try Resolver().addresses(of: host, port: port)
+            let addresses = try Resolver.system.addresses(of: host, port: port)
             address = addresses.first { $0.ip?.isIPv4 == true } ?? addresses[0]
         } else {
             address = SocketAddress(Self.hasIPv6 ? .anyIPv6 : .anyIPv4, port: port)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The network layer's system calls: see apus_sockets.h for what they promise. The only file that knows `struct sockaddr`.
+// The network layer's system calls: see apus_sockets.h for what they promise. `struct sockaddr` is known here, in
+// unix_calls.c and datagram_calls.c only.
 
 #define _GNU_SOURCE
 #include "apus_sockets.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -20,101 +20,13 @@
 
 #include "apus_syscalls.h"
 #include "sanitizers.h"
+#include "socket_address.h"
 
 #if defined(__linux__)
 #include <sys/syscall.h>
 #endif
 
-#ifndef MSG_NOSIGNAL
-#define MSG_NOSIGNAL 0 // Darwin: SO_NOSIGPIPE is set on every socket instead.
-#endif
-
-/// The result of a call as >= 0 or -errno.
-static int64_t result_of(int64_t result) {
-    if (__builtin_expect(result >= 0, 1)) {
-        return result;
-    }
-    int error = errno;
-    if (error == EBADF) {
-        static const char text[] = "apus: a system call was given a descriptor that is not open. Somebody closed a "
-                                   "descriptor that belongs to Apus, or this is a bug in Apus.\n";
-        apus_write_error(text, sizeof text - 1);
-        apus_abort();
-    }
-    return -error;
-}
-
-/// Evaluates a call until it is not interrupted by a signal.
-#define UNINTERRUPTED(call)                                                                                            \
-    __extension__({                                                                                                    \
-        int64_t result_;                                                                                               \
-        do {                                                                                                           \
-            result_ = (call);                                                                                          \
-        } while (__builtin_expect(result_ < 0 && errno == EINTR, 0));                                                  \
-        result_of(result_);                                                                                            \
-    })
-
 // MARK: Addresses
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "load_big_endian and store_big_endian swap");
-
-static uint64_t load_big_endian(const uint8_t *bytes) {
-    uint64_t value;
-    memcpy(&value, bytes, sizeof value);
-    return __builtin_bswap64(value);
-}
-
-static void store_big_endian(uint8_t *bytes, uint64_t value) {
-    value = __builtin_bswap64(value);
-    memcpy(bytes, &value, sizeof value);
-}
-
-static socklen_t to_sockaddr(const struct apus_socket_address *address, struct sockaddr_storage *storage) {
-    memset(storage, 0, sizeof *storage);
-    if (address->family == APUS_FAMILY_IPV4) {
-        struct sockaddr_in *in = (struct sockaddr_in *)storage;
-        in->sin_family = AF_INET;
-        in->sin_port = htons(address->port);
-        in->sin_addr.s_addr = htonl((uint32_t)address->low);
-#if defined(__APPLE__)
-        in->sin_len = sizeof *in;
-#endif
-        return sizeof *in;
-    }
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)storage;
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(address->port);
-    in6->sin6_scope_id = address->scope;
-    store_big_endian(in6->sin6_addr.s6_addr, address->high);
-    store_big_endian(in6->sin6_addr.s6_addr + 8, address->low);
-#if defined(__APPLE__)
-    in6->sin6_len = sizeof *in6;
-#endif
-    return sizeof *in6;
-}
-
-static void from_sockaddr(const struct sockaddr *from, socklen_t length, struct apus_socket_address *address) {
-    memset(address, 0, sizeof *address);
-    if (length >= sizeof(struct sockaddr_in) && from->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-        address->family = APUS_FAMILY_IPV4;
-        address->port = ntohs(in->sin_port);
-        address->low = ntohl(in->sin_addr.s_addr);
-    } else if (length >= sizeof(struct sockaddr_in6) && from->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-        address->port = ntohs(in6->sin6_port);
-        address->high = load_big_endian(in6->sin6_addr.s6_addr);
-        address->low = load_big_endian(in6->sin6_addr.s6_addr + 8);
-        if (address->high == 0 && address->low >> 32 == 0xffff) {
-            // An IPv4 peer of a dual-stack socket: the same peer must compare equal whichever socket it came through.
-            address->family = APUS_FAMILY_IPV4;
-            address->low &= 0xffffffff;
-        } else {
-            address->family = APUS_FAMILY_IPV6;
-            address->scope = in6->sin6_scope_id;
-        }
-    }
-}
 
 uint32_t apus_interface_index(const char *name) {
     return if_nametoindex(name);
@@ -136,7 +48,30 @@ static int prepare(int descriptor) {
 }
 #endif
 
+int apus_prepare_descriptor(int descriptor) {
+    int flags = (int)result_of(fcntl(descriptor, F_GETFL));
+    if (flags < 0) {
+        return flags;
+    }
+    int result = (int)result_of(fcntl(descriptor, F_SETFL, flags | O_NONBLOCK));
+    return result < 0 ? result : (int)result_of(fcntl(descriptor, F_SETFD, FD_CLOEXEC));
+}
+
+int apus_socket_open_kind(uint8_t family, bool is_datagram) {
+    int domain = family == APUS_FAMILY_IPV4 ? AF_INET : family == APUS_FAMILY_IPV6 ? AF_INET6 : AF_UNIX;
+    int type = is_datagram ? SOCK_DGRAM : SOCK_STREAM;
+#if defined(__linux__)
+    return (int)result_of(socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+#else
+    int descriptor = (int)result_of(socket(domain, type, 0));
+    return descriptor < 0 ? descriptor : prepare(descriptor);
+#endif
+}
+
 int apus_socket_open(uint8_t family) {
+    if (family != APUS_FAMILY_IPV4 && family != APUS_FAMILY_IPV6) {
+        return -EINVAL;
+    }
     int domain = family == APUS_FAMILY_IPV4 ? AF_INET : AF_INET6;
 #if defined(__linux__)
     return (int)result_of(socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
@@ -206,19 +141,23 @@ int apus_socket_accept(int descriptor, struct apus_socket_address *peer) {
     return result;
 }
 
-// The four calls of the hot path. On Linux they go through syscall(2): the C library's own wrappers are cancellation
-// points, which in a process with threads costs two atomic operations a call before the kernel is entered. With a
-// sanitizer they go through the wrappers all the same: from those it learns what is read and written, and that what was
-// done before something is sent happens before what is done after it is received.
-#if defined(__linux__) && !defined(APUS_THREAD_SANITIZER) && !defined(APUS_ADDRESS_SANITIZER)
-#define CALLS_DIRECTLY 1
-#endif
-
 int64_t apus_socket_receive(int descriptor, void *buffer, size_t count) {
 #if defined(CALLS_DIRECTLY) && defined(SYS_recvfrom)
     return UNINTERRUPTED(syscall(SYS_recvfrom, descriptor, buffer, count, 0, NULL, NULL));
 #else
     return UNINTERRUPTED(recv(descriptor, buffer, count, 0));
+#endif
+}
+
+int64_t apus_socket_receive_vectored(int descriptor, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {
+        .msg_iov = (struct iovec *)vectors,
+        .msg_iovlen = count < APUS_MAXIMUM_VECTORS ? count : APUS_MAXIMUM_VECTORS,
+    };
+#if defined(CALLS_DIRECTLY) && defined(SYS_recvmsg)
+    return UNINTERRUPTED(syscall(SYS_recvmsg, descriptor, &message, 0));
+#else
+    return UNINTERRUPTED(recvmsg(descriptor, &message, 0));
 #endif
 }
 
@@ -301,6 +240,39 @@ static bool find_option(enum apus_socket_option option, int *level, int *name) {
     case APUS_OPTION_RECEIVE_BUFFER:
         *name = SO_RCVBUF;
         return true;
+    case APUS_OPTION_BROADCAST:
+        *name = SO_BROADCAST;
+        return true;
+    case APUS_OPTION_KIND:
+        *name = SO_TYPE;
+        return true;
+    case APUS_OPTION_IS_LISTENING:
+        *name = SO_ACCEPTCONN;
+        return true;
+    case APUS_OPTION_TIME_TO_LIVE:
+        *level = IPPROTO_IP;
+        *name = IP_TTL;
+        return true;
+    case APUS_OPTION_TIME_TO_LIVE_IPV6:
+        *level = IPPROTO_IPV6;
+        *name = IPV6_UNICAST_HOPS;
+        return true;
+    case APUS_OPTION_MULTICAST_TIME_TO_LIVE:
+        *level = IPPROTO_IP;
+        *name = IP_MULTICAST_TTL;
+        return true;
+    case APUS_OPTION_MULTICAST_TIME_TO_LIVE_IPV6:
+        *level = IPPROTO_IPV6;
+        *name = IPV6_MULTICAST_HOPS;
+        return true;
+    case APUS_OPTION_MULTICAST_LOOP:
+        *level = IPPROTO_IP;
+        *name = IP_MULTICAST_LOOP;
+        return true;
+    case APUS_OPTION_MULTICAST_LOOP_IPV6:
+        *level = IPPROTO_IPV6;
+        *name = IPV6_MULTICAST_LOOP;
+        return true;
     case APUS_OPTION_IPV6_ONLY:
         *level = IPPROTO_IPV6;
         *name = IPV6_V6ONLY;
@@ -358,43 +330,6 @@ void apus_descriptor_close(int descriptor) {
     (void)result_of(close(descriptor));
 }
 
-// MARK: Names
-
-struct apus_names apus_names_resolve(const char *host) {
-    struct addrinfo hints = {
-        .ai_family = AF_UNSPEC,
-        .ai_socktype = SOCK_STREAM,
-        .ai_protocol = IPPROTO_TCP,
-        // Not AI_ADDRCONFIG: it does not count loopback addresses, so "localhost" is not found on a machine without a
-        // network. Addresses this machine cannot reach come last anyway (RFC 6724, rule 1).
-    };
-    struct addrinfo *list = NULL;
-    struct apus_names names = {0};
-    names.status = getaddrinfo(host, NULL, &hints, &list);
-    names.system_error = names.status == EAI_SYSTEM ? errno : 0;
-    names.list = names.status == 0 ? list : NULL;
-    return names;
-}
-
-bool apus_names_next(void **position, struct apus_socket_address *address) {
-    for (struct addrinfo *entry = *position; entry != NULL; entry = entry->ai_next) {
-        if (entry->ai_addr == NULL) {
-            continue;
-        }
-        from_sockaddr(entry->ai_addr, entry->ai_addrlen, address);
-        if (address->family != APUS_FAMILY_NONE) {
-            *position = entry->ai_next;
-            return true;
-        }
-    }
-    *position = NULL;
-    return false;
-}
-
-void apus_names_free(void *list) {
-    freeaddrinfo(list);
-}
-
 // MARK: What errors are called
 
 const char *apus_errno_name(int number) {
@@ -424,41 +359,6 @@ const char *apus_errno_name(int number) {
     return NULL;
 }
 
-const char *apus_resolver_error_name(int status) {
-    switch (status) {
-    case EAI_AGAIN:
-        return "EAI_AGAIN";
-    case EAI_BADFLAGS:
-        return "EAI_BADFLAGS";
-    case EAI_FAIL:
-        return "EAI_FAIL";
-    case EAI_FAMILY:
-        return "EAI_FAMILY";
-    case EAI_MEMORY:
-        return "EAI_MEMORY";
-    case EAI_NONAME:
-        return "EAI_NONAME";
-    case EAI_SERVICE:
-        return "EAI_SERVICE";
-    case EAI_SOCKTYPE:
-        return "EAI_SOCKTYPE";
-    case EAI_SYSTEM:
-        return "EAI_SYSTEM";
-    case EAI_OVERFLOW:
-        return "EAI_OVERFLOW";
-#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
-    case EAI_NODATA:
-        return "EAI_NODATA";
-#endif
-#if defined(EAI_ADDRFAMILY)
-    case EAI_ADDRFAMILY:
-        return "EAI_ADDRFAMILY";
-#endif
-    default:
-        return NULL;
-    }
-}
-
 void apus_errno_message(int number, char *text, size_t capacity) {
     text[0] = 0;
 #if defined(__GLIBC__)
@@ -470,29 +370,4 @@ void apus_errno_message(int number, char *text, size_t capacity) {
         snprintf(text, capacity, "Unknown error %d", number);
     }
 #endif
-}
-
-const char *apus_resolver_error_message(int status) {
-    return gai_strerror(status);
-}
-
-enum apus_resolver_verdict apus_resolver_verdict(int status) {
-    switch (status) {
-    case EAI_NONAME:
-#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
-    case EAI_NODATA:
-#endif
-#if defined(EAI_ADDRFAMILY)
-    case EAI_ADDRFAMILY:
-#endif
-        return APUS_RESOLVER_NOT_FOUND;
-    case EAI_AGAIN:
-        return APUS_RESOLVER_TRY_AGAIN;
-    case EAI_MEMORY:
-        return APUS_RESOLVER_NO_MEMORY;
-    case EAI_SYSTEM:
-        return APUS_RESOLVER_SYSTEM;
-    default:
-        return APUS_RESOLVER_OTHER;
-    }
 }

@@ -5,32 +5,6 @@ import ApusRuntime
 import Testing
 
 @Suite struct DeadlinesTests {
-    // Milliseconds: until the deadline, attempts that are left, until the deadline of the next one.
-    @Test(arguments: [
-        (10_000, 1, 10_000),
-        (10_000, 2, 5_000),
-        (10_000, 5, 2_000),
-        (10_000, 10, 2_000),
-        (3_000, 2, 2_000),
-        (2_000, 2, 2_000),
-        (1_999, 2, 1_999),
-        (1, 100, 1),
-        (0, 1, 0),
-        (0, 3, 0),
-        (-5_000, 2, -5_000),
-    ])
-    func dividesWhatIsLeft(_ left: Int64, _ attempts: Int, _ share: Int64) {
-        let now = MonotonicTime(nanoseconds: 123_456_789)
-        func time(_ milliseconds: Int64) -> MonotonicTime {
-            MonotonicTime(nanoseconds: now.nanoseconds + milliseconds * 1_000_000)
-        }
-        #expect(time(left).share(now: now, attempts: attempts) == time(share))
-    }
-
-    @Test func hasNothingToDivideWithoutADeadline() {
-        #expect(MonotonicTime.distantFuture.share(now: .now, attempts: 7) == .distantFuture)
-    }
-
     @Test func takesTheEarlierOfTwo() {
         #expect(MonotonicTime(timeout: nil, deadline: nil) == .distantFuture)
         let now = ContinuousClock.now

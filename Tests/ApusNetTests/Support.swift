@@ -53,7 +53,9 @@ extension TCPConnection {
         try descriptor.withFileDescriptor { _ = apus_socket_set_linger($0, 0) }
         close()
     }
+}
 
+extension Connection {
     /// Reads to the end of the stream.
     func readAll() throws(NetError) -> [UInt8] {
         var all: [UInt8] = []

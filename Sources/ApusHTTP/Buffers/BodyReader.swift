@@ -32,6 +32,8 @@ struct BodyReader {
     private var decoder: ChunkedDecoder?
     /// How much may come in all; nil without a limit.
     var limit: Int?
+    /// How large the trailers may be.
+    var headLimits = HeadLimits()
     /// How much has come.
     private(set) var count = 0
     /// The peer sends nothing before it is asked.
@@ -122,7 +124,7 @@ struct BodyReader {
         }
         if count == 0 {
             guard state == .untilClose else {
-                throw HTTPError(.connectionClosed, "the connection ended in the middle of a body")
+                throw Self.endOfStream
             }
             state = .done
         } else if state == .length {
@@ -178,7 +180,7 @@ struct BodyReader {
             var position = 0
             let step: ChunkedDecoder.Step
             do throws(MessageError) {
-                step = try unsafe decoder!.next(rest.span, &position, limits: HeadLimits())
+                step = try unsafe decoder!.next(rest.span, &position, limits: headLimits)
             } catch {
                 throw HTTPError(error)
             }
@@ -205,6 +207,6 @@ struct BodyReader {
     }
 
     private static var endOfStream: HTTPError {
-        HTTPError(.connectionClosed, "the connection ended in the middle of a body")
+        HTTPError(.connectionClosed, status: .badRequest, "the connection ended in the middle of a body")
     }
 }

@@ -75,6 +75,16 @@ final class OutputBuffer {
         count &+= bytes.count
     }
 
+    /// Lets `fill` put bytes behind those that are there, and say how many. There is room for `most`.
+    func append(
+        atMost most: Int, _ fill: (UnsafeMutableRawBufferPointer) throws -> Int
+    ) rethrows -> Int {
+        reserve(most)
+        let added = try unsafe fill(UnsafeMutableRawBufferPointer(start: memory + count, count: most))
+        count &+= added
+        return added
+    }
+
     /// The text as UTF-8.
     @inline(__always)
     func append(_ text: String) {

@@ -209,7 +209,11 @@ public final class HTTPServer: Sendable {
         }
         guard mayServe.0 else { return false }
         running.add()
-        if mayServe.1 { go(name: "http clock") { self.runClock() } }
+        // It has stood still until now: connections would begin in the past, and end too early.
+        if mayServe.1 {
+            clock.tick()
+            go(name: "http clock") { self.runClock() }
+        }
         return true
     }
 

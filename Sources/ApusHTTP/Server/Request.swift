@@ -25,8 +25,8 @@ public final class Request {
     /// Of the exchange under way; set while a handler runs, and not longer, so that it need not be kept alive.
     @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
     @safe @exclusivity(unchecked) var bodyReader = BodyReader()
-    /// Values that a router has found in the path, for ``pathValue(_:)``.
-    @safe @exclusivity(unchecked) package var captures = PathCaptures()
+    /// The route that a router has found for it, for ``pathValue(_:)``.
+    @safe @exclusivity(unchecked) var route: MatchedRoute?
     @safe @exclusivity(unchecked) private var cachedFields: HTTPFields?
     @safe @exclusivity(unchecked) private var cachedPath: String?
 
@@ -37,6 +37,7 @@ public final class Request {
     /// After the head was read.
     func begin(on connection: ServerConnection, bodyLimit: Int?) {
         self.connection = connection
+        bodyReader.headLimits = connection.server.headLimits
         bodyReader.begin(head.body, limit: bodyLimit, mustAskForIt: head.expectsContinue)
     }
 
@@ -44,7 +45,7 @@ public final class Request {
     func reset() {
         if cachedFields != nil { cachedFields = nil }
         if cachedPath != nil { cachedPath = nil }
-        if !captures.isEmpty { captures = PathCaptures() }
+        if route != nil { route = nil }
         connection = nil
     }
 
@@ -102,6 +103,13 @@ public final class Request {
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(unsafe input.message.span.extracting(head.method.range))
+    }
+
+    /// Calls `body` with the bytes of the authority: the host, with its port if one was named.
+    package func withAuthorityBytes<Result, Failure: Error>(
+        _ body: (Span<UInt8>) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe input.message.span.extracting(head.authority.range))
     }
 
     private var pathPiece: Piece {
@@ -185,13 +193,4 @@ extension Span<UInt8> {
         }
         return true
     }
-}
-
-/// Values that a router has found in the path of a request, by name.
-package struct PathCaptures: Sendable {
-    package var values: [(name: String, value: String)] = []
-
-    package init() {}
-
-    package var isEmpty: Bool { values.isEmpty }
 }

@@ -182,7 +182,9 @@ public final class Response {
         }
         stage = .finished
         bodyBytes = body.count
-        appendHead(hasBody ? .length(body.count) : nil)
+        // What would have been the body of a response to HEAD, if the handler says it.
+        let length = isHead && body.count == 0 ? declaredLength ?? 0 : body.count
+        appendHead(hasBody ? .length(length) : nil)
         guard hasBody, !isHead, body.count > 0 else { return }
         if body.count <= max(output.room, OutputBuffer.standardCapacity / 4) {
             unsafe output.append(body)
@@ -230,30 +232,40 @@ public final class Response {
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
     public func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        guard try beginPiece(bytes.count) else { return }
+        try unsafe append(bytes)
+        endPiece(bytes.count)
+    }
+
+    /// Begins a piece of the body, so that its bytes can follow. False when there are none, or when they are not to be sent.
+    func beginPiece(_ count: Int) throws(HTTPError) -> Bool {
         switch stage {
         case .open: try startStreaming()
         case .streaming: break
         case .finished, .upgraded:
             throw HTTPError(.alreadySent, "write was called when the response was over")
         }
-        guard bytes.count > 0 else { return }
+        guard count > 0 else { return false }
         switch framing {
         case .discarded:
             if !isHead { throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body") }
-        case .untilClose:
-            try unsafe append(bytes)
+            bodyBytes += count
+            return false
+        case .untilClose: break
         case .length(let missing):
-            guard bytes.count <= missing else {
+            guard count <= missing else {
                 throw HTTPError(.incompleteBody, "more is written than the declared Content-Length")
             }
-            framing = .length(missing - bytes.count)
-            try unsafe append(bytes)
-        case .chunked:
-            output.append(chunkSize: bytes.count)
-            try unsafe append(bytes)
-            output.append("\r\n")
+            framing = .length(missing - count)
+        case .chunked: output.append(chunkSize: count)
         }
-        bodyBytes += bytes.count
+        return true
+    }
+
+    /// Ends a piece of the body, of which all bytes are sent or in the output.
+    func endPiece(_ count: Int) {
+        if case .chunked = framing { output.append("\r\n") }
+        bodyBytes += count
     }
 
     /// Sends what has been written so far, and the head if nothing has. Parks the goroutine while the kernel takes no more.
@@ -286,14 +298,17 @@ public final class Response {
         }
     }
 
-    private func startStreaming() throws(HTTPError) {
-        var declared: Int?
-        if let text = headerFields.isEmpty ? nil : headerFields[.contentLength] {
-            guard let length = Int(text), length >= 0 else {
-                fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
-            }
-            declared = length
+    /// What the handler has said about the length of the body.
+    private var declaredLength: Int? {
+        guard !headerFields.isEmpty, let text = headerFields[.contentLength] else { return nil }
+        guard let length = Int(text), length >= 0 else {
+            fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
         }
+        return length
+    }
+
+    private func startStreaming() throws(HTTPError) {
+        let declared = declaredLength
         stage = .streaming
         if statusHasNoBody {
             framing = .discarded
@@ -343,9 +358,15 @@ public final class Response {
         contentType = nil
     }
 
-    /// Takes the connection for another protocol: see `Response.upgrade`.
-    func markUpgraded() {
+    /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
+    func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
+        guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
         stage = .upgraded
+        self.status = status
+        output.appendStatusLine(status)
+        for field in headerFields where field.name != .connection { output.append(field) }
+        output.append(status == .switchingProtocols ? "Connection: Upgrade\r\n\r\n" : "\r\n")
+        return try whileHandled.giveOut(output)
     }
 
     private var statusHasNoBody: Bool {
@@ -353,7 +374,7 @@ public final class Response {
         return code == 204 || code == 304 || code < 200
     }
 
-    private var whileHandled: ServerConnection {
+    var whileHandled: ServerConnection {
         guard let connection else {
             fail("a Response is used after its handler has returned; write all of it before")
         }

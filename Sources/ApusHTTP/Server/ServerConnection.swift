@@ -47,6 +47,8 @@ final class ServerConnection: Sendable {
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
+    /// What is being asked, likewise.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var request: Request?
     /// What is being answered; the connection's own goroutine alone looks at it, and has it while this is set.
     @safe @exclusivity(unchecked) nonisolated(unsafe) private unowned(unsafe) var response: Response?
 
@@ -90,6 +92,9 @@ final class ServerConnection: Sendable {
             }
         } else if server.clock.isQuiet(phase, milliseconds), !wasAskedToTrim.load(ordering: .relaxed) {
             wasAskedToTrim.store(true, ordering: .relaxed)
+            try? transport.setReadDeadline(.now)
+        } else if phase == .idle, isDraining {
+            // It became idle while `shutdown` looked at it.
             try? transport.setReadDeadline(.now)
         }
     }
@@ -144,8 +149,12 @@ final class ServerConnection: Sendable {
     }
 
     private func serveRequests(with exchange: Exchange) -> Outcome {
+        request = exchange.request
         response = exchange.response
-        defer { response = nil }
+        defer {
+            request = nil
+            response = nil
+        }
         exchange.request.input.removeAll()
         exchange.response.output.removeAll()
         var outcome = Outcome.another
@@ -189,7 +198,9 @@ final class ServerConnection: Sendable {
         response.begin(
             on: self,
             isHead: unsafe request.input.message.span.matches(request.head.method, exactly: "HEAD"),
-            isHTTP10: request.head.minorVersion == 0, keepsAlive: request.head.keepsAlive)
+            isHTTP10: request.head.minorVersion == 0,
+            // Until the client is asked for its body, nobody can say where the next request begins.
+            keepsAlive: request.head.keepsAlive && !request.head.expectsContinue)
         let outcome = handle(request, response)
         request.reset()
         response.reset()
@@ -234,11 +245,15 @@ final class ServerConnection: Sendable {
                 return .failed
             }
         } catch {
-            guard answer(error, request, response) else { return .failed }
+            guard answer(error, request, response) else {
+                // The client sees that the response breaks off, and gets whole those before it.
+                try? flush(response.output)
+                return .failed
+            }
         }
         if response.stage == .upgraded { return .upgraded }
         let isRead = discardBody(request, response)
-        if response.closesConnection { return isRead ? .close : .closeAfterReading }
+        if response.closesConnection { return isRead && request.input.isEmpty ? .close : .closeAfterReading }
         guard isRead else { return .closeAfterReading }
         return request.input.isEmpty ? .idle : .another
     }
@@ -250,7 +265,8 @@ final class ServerConnection: Sendable {
         let status: HTTPResponse.Status
         var message = ""
         if let error = error as? HTTPError {
-            status = error.status
+            // A status of interim responses would leave the client waiting.
+            status = error.status.code < 200 ? .internalServerError : error.status
             message = error.message
             isNetworks = error.underlying != nil
         } else {
@@ -264,8 +280,14 @@ final class ServerConnection: Sendable {
         }
         guard !response.isStarted else { return false }
         response.startOver()
-        response.status = status
+        // Behind a body that could not be read, nobody can say where the next request begins.
+        if request.bodyReader.state == .failed { response.closesConnection = true }
         do throws(HTTPError) {
+            if status == .noContent || status == .notModified {
+                try response.send(status)
+                return true
+            }
+            response.status = status
             try response.send(message.isEmpty ? "\(status.code) \(status.reasonPhrase)\n" : message + "\n")
             return true
         } catch {
@@ -322,11 +344,24 @@ final class ServerConnection: Sendable {
         guard (try? transport.closeWrite()) != nil else { return }
         enter(.body)
         input.removeAll()
+        // The one that has ended the request, if it was late, would end this too.
+        guard (try? transport.setReadDeadline(nil)) != nil else { return }
         let deadline = ContinuousClock.now.advanced(by: .seconds(2))
         var left = Self.discardLimit
         while left > 0, let count = try? unsafe transport.read(into: input.free, deadline: deadline), count > 0 {
             left -= count
         }
+    }
+
+    // MARK: Upgrading
+
+    /// Sends the head, and gives the connection to the handler.
+    func giveOut(_ output: OutputBuffer) throws(HTTPError) -> any Connection {
+        try flush(output)
+        enter(.handling)
+        guard let input = request?.input, !input.isEmpty else { return transport }
+        defer { input.use(input.count) }
+        return unsafe UpgradedConnection(transport, rest: Array(input.rest))
     }
 
     // MARK: Sending
@@ -342,6 +377,34 @@ final class ServerConnection: Sendable {
         defer { output.removeAll() }
         try unsafe write(output.bytes, bytes)
     }
+
+    /// Sends a part of a file, in pieces too.
+    @inline(never)
+    func send(_ range: Range<Int>, of file: borrowing ServedFile) throws(HTTPError) {
+        let before = phaseAndTime.load(ordering: .relaxed)
+        enter(.writing)
+        defer { phaseAndTime.store(before, ordering: .relaxed) }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            do throws(NetError) {
+                let wanted = min(Self.pieceBytes, range.upperBound - position)
+                let count = try transport.sendFile(file.descriptor, from: Int64(position), count: wanted)
+                position += count
+                if count < wanted { break }
+                enter(.writing)
+            } catch {
+                position += error.bytesTransferred
+                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+            }
+        }
+        guard position >= range.upperBound else {
+            throw HTTPError(.incompleteBody, "the file has become shorter while it was sent")
+        }
+    }
+
+    /// What a client must take in the time of one write.
+    private static let pieceBytes = 256 << 10
 
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
@@ -369,13 +432,12 @@ final class ServerConnection: Sendable {
     private func writeSlowly(
         _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ skipped: inout Int
     ) throws(NetError) {
-        let piece = 256 << 10
         while skipped < first.count + second.count {
             let head =
                 unsafe skipped < first.count
                 ? UnsafeRawBufferPointer(rebasing: first[skipped...]) : UnsafeRawBufferPointer(start: nil, count: 0)
             let start = max(0, skipped - first.count)
-            let end = min(start + piece, second.count)
+            let end = min(start + Self.pieceBytes, second.count)
             let body = unsafe UnsafeRawBufferPointer(rebasing: second[start..<end])
             let buffers = unsafe [head, body]
             try unsafe transport.write(vectored: buffers.span, until: .none)
@@ -398,6 +460,8 @@ final class ServerConnection: Sendable {
 
 extension ServerConnection: ByteSource {
     func receive(into buffer: UnsafeMutableRawBufferPointer) throws(HTTPError) -> Int {
+        // The client may be waiting for what was written so far, before it sends more.
+        if let response, !response.output.isEmpty { try flush(response.output) }
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.body)
         defer { phaseAndTime.store(before, ordering: .relaxed) }
@@ -417,7 +481,8 @@ extension ServerConnection: ByteSource {
 
     /// Sends `100 Continue`, behind the responses that wait to be sent.
     func askForBody() throws(HTTPError) {
-        guard let response = response, !response.isStarted else { return }
+        guard let request, let response, !response.isStarted else { return }
+        response.closesConnection = !request.head.keepsAlive
         response.output.append("HTTP/1.1 100 Continue\r\n\r\n")
         try flush(response.output)
     }

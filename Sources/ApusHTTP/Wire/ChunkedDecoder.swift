@@ -137,8 +137,11 @@ package struct ChunkedDecoder: Sendable {
         _ bytes: Span<UInt8>, _ position: inout Int, _ limits: HeadLimits
     ) throws(MessageError) -> Step {
         trailers.removeAll()
-        guard let end = try trailers.parse(bytes, from: position, limits: limits) else {
-            if bytes.count &- position > limits.headBytes { throw MessageError(431, "the trailer is too large") }
+        // As for a head: what is behind the limit does not count.
+        let isLarger = bytes.count &- position > limits.headBytes
+        let section = isLarger ? bytes.extracting(first: position &+ limits.headBytes) : bytes
+        guard let end = try trailers.parse(section, from: position, limits: limits) else {
+            if isLarger { throw MessageError(431, "the trailer is too large") }
             return .needsMore
         }
         // A trailer that frames or routes would be one that somebody may have believed.

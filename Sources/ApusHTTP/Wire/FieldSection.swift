@@ -34,9 +34,11 @@ package struct FieldSection: Sendable {
     package enum TransferEncoding: Equatable, Sendable {
         case absent
         case chunked
-        /// A coding that Apus does not know, alone or in front of chunked.
+        /// A coding that Apus does not know, in front of chunked: where the message ends is clear, what it says is not.
         case unknown
-        /// Chunked twice, or something behind it: nobody can say where such a message ends.
+        /// Only codings that Apus does not know, so nobody can say where the message ends.
+        case undelimited
+        /// Chunked twice, or something behind it, or an element without a name, of which others may think otherwise.
         case malformed
     }
 
@@ -145,7 +147,7 @@ package struct FieldSection: Sendable {
             host = value
             hostCount &+= 1
         case 6 where bytes.matches(name, ignoringCase: "expect"):
-            expectation = bytes.matches(value, ignoringCase: "100-continue") ? .continue : .unknown
+            noteExpectation(bytes, value)
         case 10 where bytes.matches(name, ignoringCase: "connection"):
             noteConnection(bytes, value)
         case 14 where bytes.matches(name, ignoringCase: "content-length"):
@@ -154,6 +156,17 @@ package struct FieldSection: Sendable {
         case 17 where bytes.matches(name, ignoringCase: "transfer-encoding"):
             noteTransferEncoding(bytes, value)
         default: break
+        }
+    }
+
+    /// One that is not known stays so, whatever the other ones are.
+    private mutating func noteExpectation(_ bytes: Span<UInt8>, _ value: Piece) {
+        bytes.forEachElement(of: value) { element in
+            if !bytes.matches(element, ignoringCase: "100-continue") {
+                expectation = .unknown
+            } else if expectation == .none {
+                expectation = .continue
+            }
         }
     }
 
@@ -170,17 +183,19 @@ package struct FieldSection: Sendable {
     }
 
     private mutating func noteTransferEncoding(_ bytes: Span<UInt8>, _ value: Piece) {
-        var isEmpty = true
+        var commas = 0
+        for index in value.range where bytes[index] == UInt8(ascii: ",") { commas &+= 1 }
+        var elements = 0
         bytes.forEachElement(of: value) { element in
-            isEmpty = false
+            elements &+= 1
             let isChunked = bytes.matches(element, ignoringCase: "chunked")
             switch transferEncoding {
-            case .absent: transferEncoding = isChunked ? .chunked : .unknown
-            case .chunked: transferEncoding = .malformed
-            case .unknown, .malformed: break
+            case .absent: transferEncoding = isChunked ? .chunked : .undelimited
+            case .undelimited: if isChunked { transferEncoding = .unknown }
+            case .chunked, .unknown, .malformed: transferEncoding = .malformed
             }
         }
-        if isEmpty { transferEncoding = .malformed }
+        if elements != commas &+ 1 { transferEncoding = .malformed }
     }
 
     // MARK: What the fields say together

@@ -48,11 +48,12 @@ package struct RequestHead: Sendable {
     /// - Returns: Whether it is complete. What is incomplete is read again from its beginning when more has come.
     package mutating func parse(_ bytes: Span<UInt8>, limits: HeadLimits) throws(MessageError) -> Bool {
         section.removeAll()
-        guard let end = try parseAll(bytes, limits: limits) else {
+        // What is behind the limit does not count, so that the verdict is the same however the bytes arrive.
+        let head = bytes.count > limits.headBytes ? bytes.extracting(first: limits.headBytes) : bytes
+        guard let end = try parseAll(head, limits: limits) else {
             if bytes.count > limits.headBytes { throw MessageError(431, "the head is too large") }
             return false
         }
-        if end > limits.headBytes { throw MessageError(431, "the head is too large") }
         count = end
         return true
     }
@@ -60,7 +61,11 @@ package struct RequestHead: Sendable {
     private mutating func parseAll(_ bytes: Span<UInt8>, limits: HeadLimits) throws(MessageError) -> Int? {
         var position = 0
         // An empty line in front of a request is left over from a careless client (RFC 9112, section 2.2).
-        if bytes.count >= 2, bytes[0] == .carriageReturn, bytes[1] == .lineFeed { position = 2 }
+        if !bytes.isEmpty, bytes[0] == .carriageReturn {
+            guard bytes.count >= 2 else { return nil }
+            guard bytes[1] == .lineFeed else { throw MessageError("a carriage return without a line feed") }
+            position = 2
+        }
         guard let lineEnd = try parseRequestLine(bytes, from: position, limits: limits) else { return nil }
         guard let end = try section.parse(bytes, from: lineEnd, limits: limits) else { return nil }
         try checkTarget(bytes)
@@ -142,7 +147,7 @@ package struct RequestHead: Sendable {
         default: throw MessageError("more than one host")
         }
         let host = section.hostCount == 1 ? section.host : Piece.empty
-        if !host.isEmpty { try Self.checkAuthority(bytes, host) }
+        if !host.isEmpty { _ = try Self.checkAuthority(bytes, host) }
 
         let first = bytes[Int(target.start)]
         if first == UInt8(ascii: "/") {
@@ -157,7 +162,8 @@ package struct RequestHead: Sendable {
             authority = host
             path = target
         } else if bytes.matches(method, exactly: "CONNECT") {
-            try Self.checkAuthority(bytes, target)
+            // Without a port there is nothing to connect to (RFC 9110, section 9.3.6).
+            guard try Self.checkAuthority(bytes, target) ?? 0 > 0 else { throw MessageError("a port that is none") }
             form = .authority
             authority = target
             path = Piece(Int(target.end), Int(target.end))
@@ -189,43 +195,44 @@ package struct RequestHead: Sendable {
         }
         authority = Piece(start, authorityEnd)
         guard !authority.isEmpty else { throw MessageError("the target names no host") }
-        try Self.checkAuthority(bytes, authority)
+        _ = try Self.checkAuthority(bytes, authority)
         form = .absolute
         path = Piece(authorityEnd, end)
     }
 
     /// A host with or without a port: a name, an IPv4 address, or an IPv6 address in brackets (RFC 3986, section 3.2).
-    private static func checkAuthority(_ bytes: Span<UInt8>, _ piece: Piece) throws(MessageError) {
-        var position = Int(piece.start)
+    ///
+    /// - Returns: The port; nil when there is none, or nothing behind its colon.
+    private static func checkAuthority(_ bytes: Span<UInt8>, _ piece: Piece) throws(MessageError) -> Int? {
+        let start = Int(piece.start)
         let end = Int(piece.end)
+        var position = start
         if bytes[position] == UInt8(ascii: "[") {
-            position &+= 1
-            let start = position
-            while position < end, bytes[position] != UInt8(ascii: "]") {
-                guard
-                    bytes[position].hexadecimalDigit != nil || bytes[position] == .colon
-                        || bytes[position] == UInt8(ascii: ".")
-                else { throw MessageError("a host that is none") }
-                position &+= 1
+            while position < end, bytes[position] != UInt8(ascii: "]") { position &+= 1 }
+            guard position < end, bytes.isIPv6Address(Piece(start &+ 1, position)) else {
+                throw MessageError("a host that is none")
             }
-            guard position < end, position > start else { throw MessageError("a host that is none") }
             position &+= 1
         } else {
-            let start = position
             while position < end, bytes[position] != .colon {
                 guard bytes[position].isRegisteredName else { throw MessageError("a host that is none") }
+                if bytes[position] == UInt8(ascii: "%") {
+                    guard end &- position > 2, bytes[position &+ 1].hexadecimalDigit != nil,
+                        bytes[position &+ 2].hexadecimalDigit != nil
+                    else { throw MessageError("a host that is none") }
+                }
                 position &+= 1
             }
             guard position > start else { throw MessageError("a host that is none") }
         }
-        guard position < end else { return }
+        guard position < end else { return nil }
         guard bytes[position] == .colon else { throw MessageError("a host that is none") }
         position &+= 1
-        guard end &- position <= 5 else { throw MessageError("a port that is none") }
-        while position < end {
-            guard bytes[position].decimalDigit != nil else { throw MessageError("a port that is none") }
-            position &+= 1
+        guard position < end else { return nil }
+        guard end &- position <= 5, let port = bytes.decimal(Piece(position, end)), port <= 65_535 else {
+            throw MessageError("a port that is none")
         }
+        return port
     }
 
     // MARK: Where the body ends
@@ -236,7 +243,7 @@ package struct RequestHead: Sendable {
         switch section.transferEncoding {
         case .absent:
             body = length.map { .length($0) } ?? .none
-        case .malformed:
+        case .undelimited, .malformed:
             throw MessageError("a transfer encoding that does not tell where the body ends")
         case .chunked, .unknown:
             if minorVersion == 0 { throw MessageError("a transfer encoding in HTTP/1.0") }
@@ -278,6 +285,51 @@ extension Span<UInt8> {
         for offset in 0..<piece.count {
             // SAFETY: `offset` is below the text's count.
             guard unsafe self[Int(piece.start) &+ offset] == text.utf8Start[offset] else { return false }
+        }
+        return true
+    }
+
+    /// Whether the piece is an IPv6 address without a zone (RFC 4291, section 2.2).
+    fileprivate func isIPv6Address(_ piece: Piece) -> Bool {
+        var groups = 0
+        var isShortened = false
+        var position = Int(piece.start)
+        let end = Int(piece.end)
+        if position &+ 1 < end, self[position] == .colon, self[position &+ 1] == .colon {
+            isShortened = true
+            position &+= 2
+        }
+        while position < end {
+            let start = position
+            while position < end, self[position].hexadecimalDigit != nil { position &+= 1 }
+            if position < end, self[position] == UInt8(ascii: ".") {
+                // The last 32 bits may be written as an IPv4 address.
+                guard isIPv4Address(Piece(start, end)) else { return false }
+                groups &+= 2
+                break
+            }
+            guard 1...4 ~= position &- start else { return false }
+            groups &+= 1
+            guard position < end else { break }
+            guard self[position] == .colon else { return false }
+            position &+= 1
+            guard position < end else { return false }
+            guard self[position] == .colon else { continue }
+            guard !isShortened else { return false }
+            isShortened = true
+            position &+= 1
+        }
+        return isShortened ? groups < 8 : groups == 8
+    }
+
+    private func isIPv4Address(_ piece: Piece) -> Bool {
+        var start = Int(piece.start)
+        for part in 0..<4 {
+            var end = start
+            while end < Int(piece.end), self[end] != UInt8(ascii: ".") { end &+= 1 }
+            guard end &- start <= 3, let number = decimal(Piece(start, end)), number <= 255 else { return false }
+            guard (end == Int(piece.end)) == (part == 3) else { return false }
+            start = end &+ 1
         }
         return true
     }

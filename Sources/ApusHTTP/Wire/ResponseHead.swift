@@ -19,13 +19,14 @@ package struct ResponseHead: Sendable {
     /// - Returns: Whether it is complete. What is incomplete is read again from its beginning when more has come.
     package mutating func parse(_ bytes: Span<UInt8>, limits: HeadLimits) throws(MessageError) -> Bool {
         section.removeAll()
-        guard let lineEnd = try parseStatusLine(bytes, limits: limits),
-            let end = try section.parse(bytes, from: lineEnd, limits: limits)
+        // What is behind the limit does not count, so that the verdict is the same however the bytes arrive.
+        let head = bytes.count > limits.headBytes ? bytes.extracting(first: limits.headBytes) : bytes
+        guard let lineEnd = try parseStatusLine(head, limits: limits),
+            let end = try section.parse(head, from: lineEnd, limits: limits)
         else {
             if bytes.count > limits.headBytes { throw MessageError(431, "the head is too large") }
             return false
         }
-        if end > limits.headBytes { throw MessageError(431, "the head is too large") }
         count = end
         return true
     }
@@ -82,7 +83,7 @@ package struct ResponseHead: Sendable {
         let length = try section.declaredLength(bytes)
         switch section.transferEncoding {
         case .absent: return length.map { .length($0) } ?? .untilClose
-        case .malformed: throw MessageError("a transfer encoding that does not tell where the body ends")
+        case .undelimited, .malformed: throw MessageError("a transfer encoding that does not tell where the body ends")
         case .unknown: throw MessageError("an unknown transfer encoding")
         case .chunked:
             if length != nil { throw MessageError("both a content length and a transfer encoding") }

@@ -9,6 +9,7 @@
 //   sanitizers.h, sanitizers.c          what the thread and the address sanitizer are told
 //   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
 //   stack_walk.c, images.c, quit_signal.c   what a dump of the goroutines needs (apus_debug.h)
+//   file_calls.c                        files beneath a folder (apus_files.h)
 //   syscalls.c                          system calls: each returns >= 0, or -errno
 
 #ifndef APUS_H
@@ -19,6 +20,8 @@
 #include <stdint.h>
 
 #include "apus_debug.h"
+#include "apus_names.h"
+#include "apus_files.h"
 #include "apus_sanitizers.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Responses as they stand on the wire: framing, statuses without a body, HEAD, trailers, interim responses, and handlers
+// that fail.
+
+import ApusHTTP
+import ApusNet
+import ApusRuntime
+import HTTPTypes
+import Testing
+
+@Suite("Responses")
+struct ResponseTests {
+    /// What a client gets for `GET /` from a handler, on a connection that then ends.
+    private func get(
+        method: String = "GET", version: String = "HTTP/1.1", _ handler: @escaping Handler
+    ) throws -> [RawResponse] {
+        let server = try TestServer(handler: handler)
+        let client = try server.connect()
+        client.send(message("\(method) / \(version)", "Host: a", "Connection: close"))
+        let responses = try client.readToEnd(isHead: method == "HEAD")
+        client.connection.close()
+        try server.stop()
+        return responses
+    }
+
+    @Test("Sent whole, a response has its length and type")
+    func whole() throws {
+        let text = try #require(try get { _, response in try response.send("h\u{e9}") }.first)
+        #expect(text.status == 200)
+        #expect(text.all("Content-Length") == ["3"])
+        #expect(text.all("Content-Type") == ["text/plain; charset=utf-8"])
+        #expect(text.all("Transfer-Encoding") == [])
+        #expect(text.text == "h\u{e9}")
+        let bytes = try #require(try get { _, response in try response.send(pattern(100_000)) }.first)
+        #expect(bytes.body == pattern(100_000))
+        #expect(bytes.all("Content-Type") == ["application/octet-stream"])
+        let empty = try #require(try get { _, _ in }.first)
+        #expect(empty.all("Content-Length") == ["0"])
+    }
+
+    @Test(
+        "Written piece by piece, it is chunked, or ends with the connection for HTTP/1.0", arguments: [1, 1000, 20_000])
+    func pieces(size: Int) throws {
+        let handler: Handler = { _, response in
+            for number in 0..<20 { try response.write(pattern(size, from: number * size)) }
+            response.trailers[HTTPField.Name("Sum")!] = "42"
+        }
+        let chunked = try #require(try get(handler).first)
+        #expect(chunked.all("Transfer-Encoding") == ["chunked"])
+        #expect(chunked.all("Content-Length") == [])
+        #expect(chunked.body == pattern(20 * size))
+        #expect(chunked.trailers.map(\.name) == ["Sum"])
+        #expect(chunked.trailers.map(\.value) == ["42"])
+        let old = try #require(try get(version: "HTTP/1.0", handler).first)
+        #expect(old.all("Transfer-Encoding") == [])
+        #expect(old.all("Content-Length") == [])
+        #expect(old.all("Connection") == ["close"])
+        #expect(old.body == pattern(20 * size))
+    }
+
+    @Test("What is declared is kept to")
+    func declared() throws {
+        let right = try #require(
+            try get { _, response in
+                response.headerFields[.contentLength] = "5"
+                try response.write("he")
+                try response.write("llo")
+            }.first)
+        #expect(right.all("Content-Length") == ["5"])
+        #expect(right.text == "hello")
+        // Less: only the end of the connection can tell.
+        #expect(throws: RawFailure.self) {
+            try get { _, response in
+                response.headerFields[.contentLength] = "6"
+                try response.write("hello")
+            }
+        }
+        let code = AtomicCounter()
+        #expect(throws: RawFailure.self) {
+            try get { _, response in
+                response.headerFields[.contentLength] = "4"
+                try response.write("he")
+                do throws(HTTPError) {
+                    try response.write("llo")
+                } catch {
+                    if error.code == .incompleteBody { code.increment() }
+                    throw error
+                }
+            }
+        }
+        #expect(code.value == 1)
+    }
+
+    @Test("HEAD gets the head that GET would, and nothing behind it")
+    func head() throws {
+        let whole = try #require(try get(method: "HEAD") { _, response in try response.send("hello") }.first)
+        #expect(whole.all("Content-Length") == ["5"])
+        let pieces = try #require(try get(method: "HEAD") { _, response in try response.write("hello") }.first)
+        #expect(pieces.all("Transfer-Encoding") == ["chunked"])
+        let declared = try #require(
+            try get(method: "HEAD") { _, response in response.headerFields[.contentLength] = "12345" }.first)
+        #expect(declared.all("Content-Length") == ["12345"])
+        // What is behind a response to HEAD is the next response.
+        let server = try TestServer { _, response in try response.write("hello") }
+        let client = try server.connect()
+        for _ in 0..<2 {
+            client.send(message("HEAD / HTTP/1.1", "Host: a"))
+            #expect(try client.readResponse(isHead: true).status == 200)
+        }
+        client.connection.close()
+        try server.stop()
+    }
+
+    @Test("Statuses without a body have none, and no length", arguments: [204, 304])
+    func noBody(code: Int) throws {
+        let status = HTTPResponse.Status(code: code)
+        let sent = try get { _, response in try response.send(status) }
+        let returned = try get { _, response in response.status = status }
+        let thrown = try get { _, _ in throw HTTPError(status, "words") }
+        for responses in [sent, returned, thrown] {
+            #expect(responses.map(\.status) == [code])
+            #expect(responses.first?.all("Content-Length") == [])
+            #expect(responses.first?.all("Transfer-Encoding") == [])
+        }
+        let refused = AtomicCounter()
+        let written = try get { _, response in
+            response.status = status
+            do throws(HTTPError) {
+                try response.send("body")
+            } catch {
+                if error.code == .bodyNotAllowed { refused.increment() }
+            }
+        }
+        #expect(written.map(\.status) == [code])
+        #expect(refused.value == 1)
+    }
+
+    @Test("Interim responses come first, and not for HTTP/1.0")
+    func interim() throws {
+        let handler: Handler = { _, response in
+            try response.sendInterim(.earlyHints, [HTTPField.Name("Link")!: "</x>"])
+            try response.sendInterim(HTTPResponse.Status(code: 102))
+            try response.send("done")
+        }
+        let responses = try get(handler)
+        #expect(responses.map(\.status) == [103, 102, 200])
+        #expect(responses.first?.fields.map(\.value) == ["</x>"])
+        #expect(try get(version: "HTTP/1.0", handler).map(\.status) == [200])
+    }
+
+    // MARK: Handlers that fail
+
+    private struct Broken: Error {}
+
+    @Test("What a handler throws is answered")
+    func failures() throws {
+        let server = try TestServer { request, response in
+            switch request.path {
+            case "/teapot": throw HTTPError(HTTPResponse.Status(code: 418), "short and stout")
+            case "/missing": throw HTTPError(.notFound)
+            case "/interim": throw HTTPError(HTTPResponse.Status(code: 103))
+            default:
+                response.status = .created
+                response.headerFields[.eTag] = "x"
+                throw Broken()
+            }
+        }
+        // The connection goes on.
+        let responses = try server.exchange(
+            ["/teapot", "/missing", "/interim", "/broken"].map { message("GET \($0) HTTP/1.1", "Host: a") }.joined()
+                + message("GET /broken HTTP/1.1", "Host: a", "Connection: close"))
+        #expect(responses.map(\.status) == [418, 404, 500, 500, 500])
+        #expect(responses.first?.text == "short and stout\n")
+        #expect(responses[1].text == "404 Not Found\n")
+        #expect(responses.allSatisfy { $0["ETag"] == nil })
+        try server.stop()
+    }
+
+    @Test("A handler that fails behind its response has answered, and the connection ends")
+    func failureBehind() throws {
+        let server = try TestServer { _, response in
+            try response.send("hello")
+            throw Broken()
+        }
+        let responses = try server.exchange(
+            message("GET / HTTP/1.1", "Host: a") + message("GET / HTTP/1.1", "Host: a"))
+        #expect(responses.map(\.text) == ["hello"])
+        try server.stop()
+    }
+
+    @Test("Twice is once too often")
+    func twice() throws {
+        let codes = AtomicCounter()
+        let responses = try get { _, response in
+            try response.send("once")
+            for attempt in [{ try response.send("twice") }, { try response.write("more") }] {
+                do {
+                    try attempt()
+                } catch let error as HTTPError where error.code == .alreadySent {
+                    codes.increment()
+                }
+            }
+        }
+        #expect(responses.map(\.text) == ["once"])
+        #expect(codes.value == 2)
+    }
+
+    @Test("A line end in a value cannot split the response")
+    func splitting() throws {
+        let responses = try get { _, response in
+            response.headerFields[.location] = "/x\r\nSet-Cookie: stolen\r\n\r\n"
+            response.status = HTTPResponse.Status(code: 200, reasonPhrase: "OK\r\nX: y")
+            try response.send("hello")
+        }
+        #expect(responses.map(\.text) == ["hello"])
+        #expect(responses.first?["Set-Cookie"] == nil)
+        #expect(responses.first?["X"] == nil)
+    }
+}

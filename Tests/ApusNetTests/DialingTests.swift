@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+import ApusNet
+import ApusRuntime
+import CApus
+import Testing
+
+@Suite struct DialingTests {
+    /// So long that no test comes to its end.
+    private static let forever: Duration = .seconds(100_000)
+
+    private func connect(
+        _ addresses: [SocketAddress], deadline: MonotonicTime = .distantFuture, headStart: Duration = forever
+    ) throws(NetError) -> TCPConnection {
+        try TCPConnection(toOneOf: addresses, host: "host.test", deadline: deadline, headStart: headStart)
+    }
+
+    @Test(arguments: [
+        ("", ""), ("4a", "4a"), ("4a 4b", "4a 4b"), ("6a 6b 4a 4b", "6a 4a 6b 4b"), ("4a 6a 6b 6c", "4a 6a 6b 6c"),
+        ("4a 4b 4c 6a", "4a 6a 4b 4c"), ("6a 4a 6b", "6a 4a 6b"),
+    ])
+    func alternates(_ before: String, _ after: String) {
+        func parse(_ text: String) -> [SocketAddress] {
+            text.split(separator: " ").map { word in
+                let number = UInt8(word.last!.asciiValue!)
+                let ip = word.first == "4" ? IPAddress(10, 0, 0, number) : IPAddress("2001:db8::\(word.last!)")!
+                return SocketAddress(ip, port: 1)
+            }
+        }
+        #expect(Dialing.interleaved(parse(before)) == parse(after))
+    }
+
+    @Test(arguments: Caller.allCases)
+    func goesOnAtOnceAfterAFailure(_ caller: Caller) throws {
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        let first = try DeafPort()
+        let second = try DeafPort()
+        let addresses = [first.address, second.address, listener.localAddress]
+        // The head start is never over: only the failures bring the third one's turn.
+        let connection = try caller.run { try connect(addresses) }
+        #expect(connection.remoteAddress == listener.localAddress)
+        #expect(try listener.accept().remoteAddress == connection.localAddress)
+    }
+
+    @Test(arguments: Caller.allCases)
+    func goesOnWhenNobodyAnswers(_ caller: Caller) throws {
+        let unanswering = try UnansweringListener()
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        let addresses = [unanswering.listener.localAddress, listener.localAddress]
+        let clock = ManualClock()
+        let mover = go {
+            clock.waitForTimers(1)
+            clock.advance(by: .milliseconds(249))
+            #expect(clock.timerCount == 1)
+            clock.advance(by: .milliseconds(1))
+        }
+        let connection = try caller.run { try clock.run { try connect(addresses, headStart: .milliseconds(250)) } }
+        #expect(connection.remoteAddress == listener.localAddress)
+        mover.join()
+        #expect(clock.timerCount == 0)
+    }
+
+    /// The one that was tried first wins if it answers before the others, although they have been begun.
+    @Test func takesTheFirstToAnswer() throws {
+        let unanswering = try (0..<3).map { _ in try UnansweringListener() }
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        for place in 0...3 {
+            var addresses = unanswering.map(\.listener.localAddress)
+            addresses.insert(listener.localAddress, at: place)
+            let connection = try connect(addresses, headStart: .zero)
+            #expect(connection.remoteAddress == listener.localAddress)
+        }
+    }
+
+    @Test(arguments: Caller.allCases)
+    func reportsTheFirstAddress(_ caller: Caller) throws {
+        let first = try DeafPort()
+        let second = try DeafPort()
+        let addresses = [first.address, second.address]
+        let error = try caller.run { failure { () throws(NetError) in try connect(addresses) } }
+        #expect(error?.code == .connectionRefused)
+        #expect(error?.address == first.address)
+        #expect(error?.host == "host.test")
+        #expect(failure { () throws(NetError) in try connect([]) }?.code == .hostNotFound)
+    }
+
+    @Test(arguments: Caller.allCases, [1, 2, 3])
+    func endsInTime(_ caller: Caller, _ count: Int) throws {
+        let unanswering = try (0..<count).map { _ in try UnansweringListener() }
+        let addresses = unanswering.map(\.listener.localAddress)
+        let clock = ManualClock()
+        let mover = go {
+            // Each attempt's deadline. (All begin at once: the head start takes no time.)
+            clock.waitForTimers(count)
+            clock.advance(by: .seconds(10))
+        }
+        let error = try caller.run {
+            clock.run {
+                failure { () throws(NetError) in
+                    try connect(addresses, deadline: .after(.seconds(10)), headStart: .zero)
+                }
+            }
+        }
+        #expect(error?.code == .timedOut)
+        #expect(error?.address == addresses[0])
+        mover.join()
+        #expect(clock.timerCount == 0)
+        let late = failure { () throws(NetError) in try connect(addresses, deadline: .after(.zero)) }
+        #expect(late?.code == .timedOut)
+    }
+
+    @Test func endsWhenCancelled() throws {
+        let unanswering = try (0..<2).map { _ in try UnansweringListener() }
+        let addresses = unanswering.map(\.listener.localAddress)
+        var generator = SeededGenerator()
+        for _ in 0..<20 {
+            let dialling = go { failure { () throws(NetError) in try connect(addresses) } }
+            for _ in 0..<Int.random(in: 0..<20, using: &generator) { Goroutine.yield() }
+            dialling.cancel()
+            #expect(dialling.join()?.code == .cancelled)
+        }
+        let error = try go { () throws -> NetError? in
+            do {
+                try withTimeout(.zero) { _ = try connect(addresses) }
+                return nil
+            } catch { return error as? NetError }
+        }.join()
+        #expect(error?.code == .timedOut)
+    }
+
+    /// Several may connect in the same moment: one is kept, the others are closed before the winner is returned.
+    @Test func losesNoSocket() async {
+        await #expect(processExitsWith: .success) {
+            let listeners = try (0..<4).map { _ in try TCPListener(SocketAddress(.loopbackIPv4, port: 0)) }
+            let unanswering = try UnansweringListener()
+            let deaf = try DeafPort()
+            let good = listeners.map(\.localAddress)
+            let mixed = [deaf.address, unanswering.listener.localAddress] + good
+            let before = System.openSockets()
+            for round in 0..<100 {
+                let connection = try TCPConnection(
+                    toOneOf: round % 2 == 0 ? good : mixed, host: nil, deadline: .distantFuture, headStart: .zero)
+                connection.close()
+                #expect(System.openSockets() == before)
+                // Else the kernel's queues would fill.
+                for listener in listeners {
+                    while let accepted = try? listener.accept(deadline: .now) { accepted.close() }
+                }
+            }
+        }
+    }
+
+    @Test func connectsToAHost() throws {
+        // Both addresses of a name on one port, where only the second one is listened on.
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        var configuration = Resolver.Configuration()
+        configuration.hosts = ["both.test": [IPAddress(127, 0, 0, 77), .loopbackIPv4]]
+        let resolver = Resolver(configuration)
+        let port = listener.localAddress.port
+        let connection = try TCPConnection(host: "both.test", port: port, timeout: .seconds(60), resolver: resolver)
+        #expect(connection.remoteAddress == listener.localAddress)
+    }
+
+    @Test func countsTheLookupIn() throws {
+        try FakeNameServer.run({ _ in [] }) { server throws in
+            let resolver = server.resolver()
+            let clock = ManualClock()
+            let mover = go {
+                clock.waitForTimers(3)
+                clock.advance(by: .seconds(1))
+            }
+            let error = clock.run {
+                failure { () throws(NetError) in
+                    try TCPConnection(host: "host.test", port: 1, timeout: .seconds(1), resolver: resolver)
+                }
+            }
+            #expect(error == NetError(code: .timedOut, operation: .resolve, host: "host.test"))
+            mover.join()
+        }
+    }
+}
+#endif
