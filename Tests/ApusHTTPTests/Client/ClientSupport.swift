@@ -105,7 +105,7 @@ struct ScriptedPeer {
 }
 
 func withPeer(
-    _ configuration: HTTPClient.Configuration = .forTests, _ peer: ScriptedPeer,
+    _ peer: ScriptedPeer, _ configuration: HTTPClient.Configuration = .forTests,
     sourceLocation: SourceLocation = #_sourceLocation, _ body: (HTTPClient, ScriptedPeer) throws -> Void
 ) throws {
     let client = HTTPClient(configuration)
