@@ -92,7 +92,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ApusNetTests",
-            dependencies: ["ApusNet", "ApusRuntime", "CApus"],
+            dependencies: ["ApusNet", "ApusRuntime", "CApus", "apus-test-programs"],
             swiftSettings: swiftSettings
         ),
         .testTarget(

@@ -12,6 +12,8 @@ let package = Package(
         .executable(name: "apus-echo", targets: ["apus-echo"]),
         .executable(name: "apus-lateness", targets: ["apus-lateness"]),
         .executable(name: "nio-echo", targets: ["nio-echo"]),
+        .executable(name: "apus-http", targets: ["apus-http"]),
+        .executable(name: "apus-udp-echo", targets: ["apus-udp-echo"]),
         .executable(name: "nio-http", targets: ["nio-http"]),
         .executable(name: "hummingbird-http", targets: ["hummingbird-http"]),
     ],
@@ -50,6 +52,21 @@ let package = Package(
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        .executableTarget(
+            name: "apus-http",
+            dependencies: [
+                .product(name: "Apus", package: "apus"),
+                .product(name: "ApusHTTP", package: "apus"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        .executableTarget(
+            name: "apus-udp-echo",
+            dependencies: [
+                .product(name: "Apus", package: "apus"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),

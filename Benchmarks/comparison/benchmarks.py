@@ -292,7 +292,9 @@ class UdpEcho:
         return {"apus": "apus-udp-echo", "go": "go-udp-echo"}
 
     def run(self, peer, processors, settings):
-        command = server_command(self.programs()[peer], peer, processors)
+        # Go knows how many processors it was given.
+        sockets = ["--sockets", str(processors)] if peer == "apus" else []
+        command = server_command(self.programs()[peer], peer, processors, *sockets)
         with processes.server(command, environment=environment(processors),
                               cores=Cores.placed(processors).program) as (process, port):
             options = ["--sockets", str(self.sockets), "--window", str(self.window), "--size", "64",

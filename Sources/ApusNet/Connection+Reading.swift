@@ -96,6 +96,20 @@ extension Connection {
         }
     }
 
+    /// Reads what has come into several buffers, which the caller keeps valid until it returns, filling one after the other:
+    /// a header and a body, or both ends of a ring. One system call on TCP and Unix connections.
+    ///
+    /// - Returns: The number of bytes read, of all buffers together; 0 at the end of the stream, or when all are empty.
+    /// - Throws: ``NetError``, see ``read(into:timeout:deadline:)-([UInt8],_,_)``.
+    @unsafe
+    @inlinable
+    public func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, timeout: Duration? = nil,
+        deadline: ContinuousClock.Instant? = nil
+    ) throws(NetError) -> Int {
+        try unsafe read(vectored: buffers, until: IODeadline(timeout: timeout, deadline: deadline))
+    }
+
     /// Fills a buffer.
     ///
     /// Waits as ``read(into:timeout:deadline:)-([UInt8],_,_)`` does, as often as it takes.

@@ -38,6 +38,16 @@ public protocol Connection: AnyObject, Sendable, CustomStringConvertible {
     @unsafe
     func read(into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline) throws(NetError) -> Int
 
+    /// Reads what has come into several buffers, which the caller keeps valid until it returns, filling one after the other.
+    /// A connection that does not provide this reads into the first one that is not empty.
+    ///
+    /// - Returns: The number of bytes read, of all buffers together; 0 at the end of the stream, or when all are empty.
+    /// - Throws: ``NetError`` with ``NetError/Operation/read``.
+    @unsafe
+    func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
+    ) throws(NetError) -> Int
+
     /// Waits until a read will return something, without reading it: bytes, or the end of the stream.
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/read``.
@@ -71,6 +81,17 @@ public protocol Connection: AnyObject, Sendable, CustomStringConvertible {
 }
 
 extension Connection {
+    @unsafe
+    public func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
+    ) throws(NetError) -> Int {
+        for index in 0..<(unsafe buffers.count) {
+            let buffer = unsafe buffers[index]
+            if buffer.count > 0 { return try unsafe read(into: buffer, until: limit) }
+        }
+        return try unsafe read(into: UnsafeMutableRawBufferPointer(start: nil, count: 0), until: limit)
+    }
+
     /// Sets the deadline of all reads and writes, those under way included: what has not finished by then throws
     /// ``NetError/Code/timedOut``. `nil` takes the deadline away. The connection stays open and usable.
     ///

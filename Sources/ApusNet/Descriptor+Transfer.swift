@@ -145,16 +145,14 @@ extension Descriptor {
         return true
     }
 
-    /// How much of a file is looked at, and sent, at a time: looking takes two system calls of 0.3 us, sending 100 us.
+    /// How much of a file is looked at, and sent, at a time. Looking took 0.8 us where sending took 170 us.
     private static var filePieceBytes: Int { 1 << 20 }
 
-    /// Has a part of a file read into memory if it is not there, while others use this thread. Its first and its last byte
-    /// stand for the whole: files are read, and forgotten, in order.
+    /// Has a part of a file read into memory if it is not there, while others use this thread. Its first byte stands for the
+    /// whole: most files are there or they are not. (A look took 0.8 us. What is missing nevertheless blocks the thread, as
+    /// it does on file systems that cannot tell, tmpfs for one, which has no disk to wait for.)
     private func fetch(_ file: Int32, _ offset: Int64, _ count: Int) throws(Failure) {
-        let isThere =
-            apus_file_is_in_memory(file, offset) != 0
-            && (count == 1 || apus_file_is_in_memory(file, offset + Int64(count) - 1) != 0)
-        if isThere { return }
+        guard apus_file_is_in_memory(file, offset) == 0 else { return }
         let result = blocking { apus_file_fetch(file, offset, count) }
         guard result >= 0 else { throw .system(errno: Int32(-result)) }
     }

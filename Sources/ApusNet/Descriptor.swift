@@ -126,12 +126,52 @@ package struct Descriptor: ~Copyable, Sendable {
         try lock(.read, deadline)
         defer { unlock(.read) }
         guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
-        try checkDeadline(.read, deadline)
         let wanted = min(buffer.count, Self.maximumTransfer)
+        return try read(wanted, deadline) {
+            // SAFETY: `base` is valid for `wanted` bytes, by the caller's promise for the whole call.
+            unsafe apus_socket_receive(fileDescriptor, base, wanted)
+        }
+    }
+
+    /// Reads what there is into several buffers, one after the other, as if they were one.
+    package func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, deadline: MonotonicTime
+    ) throws(Failure) -> Int {
+        let capacity = unsafe min(buffers.count, Int(APUS_MAXIMUM_VECTORS))
+        let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: capacity) {
+            vectors -> Result<Int, Failure> in
+            var wanted = 0
+            for index in 0..<vectors.count {
+                let buffer = unsafe buffers[index]
+                unsafe vectors.initializeElement(
+                    at: index, to: iovec(iov_base: buffer.baseAddress, iov_len: buffer.count))
+                wanted += buffer.count
+            }
+            do throws(Failure) {
+                try lock(.read, deadline)
+                defer { unlock(.read) }
+                guard wanted > 0, let base = vectors.baseAddress else { return .success(0) }
+                return .success(
+                    try read(wanted, deadline) {
+                        // SAFETY: the vectors describe the caller's buffers, which are valid for the whole call.
+                        unsafe apus_socket_receive_vectored(fileDescriptor, base, vectors.count)
+                    })
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+
+    /// Reads with a system call that is asked for `wanted` bytes, and returns >= 0 or -errno. The side is locked.
+    @inline(__always)
+    private func read(
+        _ wanted: Int, _ deadline: MonotonicTime, _ receive: () -> Int64
+    ) throws(Failure) -> Int {
+        try checkDeadline(.read, deadline)
         while true {
             try wait(.read, deadline)
-            // SAFETY: `base` is valid for `wanted` bytes, by the caller's promise for the whole call.
-            let received = unsafe apus_socket_receive(fileDescriptor, base, wanted)
+            let received = receive()
             if received > 0, received < wanted {
                 readinessIsGuess.store(false, ordering: .relaxed)
                 poll.noteShortRead()

@@ -86,8 +86,8 @@ public struct InheritedSocket: Sendable {
         let isUnix = Int(system.family) == APUS_FAMILY_UNIX
         guard let address = isUnix ? unixAddress(number) : SocketAddress(system) else { return nil }
         let isListening = apus_socket_option(number, APUS_OPTION_IS_LISTENING) == 1
-        let isStream = apus_socket_option(number, APUS_OPTION_KIND) == apus_socket_kind_stream
-        guard isStream || apus_socket_option(number, APUS_OPTION_KIND) == apus_socket_kind_datagram else { return nil }
+        let isStream = apus_socket_option(number, APUS_OPTION_KIND) == streamKind
+        guard isStream || apus_socket_option(number, APUS_OPTION_KIND) == datagramKind else { return nil }
         try check(apus_prepare_descriptor(number))
         let file = OwnedFileDescriptor(number)
         if !isStream {
@@ -117,8 +117,9 @@ public struct InheritedSocket: Sendable {
     }
 }
 
-private let apus_socket_kind_stream: Int32 = 1
-private let apus_socket_kind_datagram: Int32 = 2
+// SOCK_STREAM and SOCK_DGRAM, which are the same on all systems but not of the same type in Swift.
+private let streamKind: Int32 = 1
+private let datagramKind: Int32 = 2
 
 /// What the variables say: without any system call, so that a table can test it.
 package struct InheritedEnvironment {

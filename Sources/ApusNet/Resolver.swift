@@ -85,7 +85,9 @@ public final class Resolver: Sendable {
     /// - Parameter now: The time by which answers grow old, for tests, in nanoseconds.
     package init(_ configuration: Configuration, now: (@Sendable () -> Int64)?) {
         if configuration.cacheCapacity < 0 {
-            fail("a resolver's cacheCapacity is \(configuration.cacheCapacity); it is a number of answers, zero for none")
+            fail(
+                "a resolver's cacheCapacity is \(configuration.cacheCapacity); it is a number of answers, zero for none"
+            )
         }
         if let attempts = configuration.attempts, attempts < 1 {
             fail("a resolver's attempts are \(attempts); servers are to be asked at least once")

@@ -33,7 +33,8 @@ public struct SystemError: Error, Hashable, Sendable {
         self.number = number
     }
 
-    init(resolver number: Int32) {
+    /// The response code of a name server's answer.
+    package init(resolver number: Int32) {
         self.source = .resolver
         self.number = number
     }

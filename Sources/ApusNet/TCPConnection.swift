@@ -111,6 +111,18 @@ public final class TCPConnection: Connection {
         }
     }
 
+    /// Reads what has come into several buffers. See ``Connection/read(vectored:timeout:deadline:)``.
+    @unsafe
+    public func read(
+        vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
+    ) throws(NetError) -> Int {
+        do {
+            return try unsafe descriptor.read(vectored: buffers, deadline: limit.time)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
     /// Waits until a read will return something, without reading it. See ``Connection/waitReadable()``.
     public func waitReadable(until limit: IODeadline) throws(NetError) {
         do {

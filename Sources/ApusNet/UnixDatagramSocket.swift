@@ -51,8 +51,7 @@ public final class UnixDatagramSocket: Sendable {
     ///
     /// - Parameters:
     ///   - address: The peer.
-    ///   - local: This side's address; `nil` for one without a name, or, on Linux, an abstract one that the system chooses
-    ///     when ``SocketAddress/unixAbstractName`` is empty. Without a name the peer cannot answer.
+    ///   - local: This side's address; `nil` for none, and then the peer cannot answer.
     /// - Throws: ``NetError`` with ``NetError/Operation/connect``: ``NetError/Code/pathNotFound``,
     ///   ``NetError/Code/connectionRefused`` and others; or with ``NetError/Operation/bind`` for the local address.
     public init(connectedTo address: SocketAddress, from local: SocketAddress? = nil) throws(NetError) {

@@ -43,8 +43,7 @@ public final class UnixListener: Listener {
     ///     umask leaves of `0o777`. Nothing for abstract names, to which everybody may connect.
     /// - Throws: ``NetError`` with ``NetError/Operation/bind``: ``NetError/Code/addressInUse`` when another socket listens
     ///   there or a file is in the way, ``NetError/Code/pathNotFound`` when there is no such folder,
-    ///   ``NetError/Code/permissionDenied``, ``NetError/Code/invalidAddress`` for a path of more than 107 bytes; or
-    ///   with ``NetError/Operation/listen``.
+    ///   ``NetError/Code/permissionDenied``, ``NetError/Code/invalidAddress`` for a path of more than 107 bytes.
     public init(_ address: SocketAddress, backlog: Int? = nil, mode: UInt16? = nil) throws(NetError) {
         if let backlog, backlog < 0 {
             fail("UnixListener(backlog: \(backlog)): a number of connections is zero or more, or nil for the most")

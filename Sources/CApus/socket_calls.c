@@ -149,6 +149,18 @@ int64_t apus_socket_receive(int descriptor, void *buffer, size_t count) {
 #endif
 }
 
+int64_t apus_socket_receive_vectored(int descriptor, const struct iovec *vectors, size_t count) {
+    struct msghdr message = {
+        .msg_iov = (struct iovec *)vectors,
+        .msg_iovlen = count < APUS_MAXIMUM_VECTORS ? count : APUS_MAXIMUM_VECTORS,
+    };
+#if defined(CALLS_DIRECTLY) && defined(SYS_recvmsg)
+    return UNINTERRUPTED(syscall(SYS_recvmsg, descriptor, &message, 0));
+#else
+    return UNINTERRUPTED(recvmsg(descriptor, &message, 0));
+#endif
+}
+
 int apus_socket_peek(int descriptor) {
     char byte;
 #if defined(CALLS_DIRECTLY) && defined(SYS_recvfrom)

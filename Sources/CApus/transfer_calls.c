@@ -6,6 +6,7 @@
 #include "apus_sockets.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,10 +17,47 @@
 #include "sanitizers.h"
 #include "socket_address.h"
 
+#if defined(__linux__)
+// Neither sendfile nor splice can be told not to raise SIGPIPE, as send can. So the signal is held back on this thread for
+// the time of the call, which costs two short system calls, and taken away if it has come. Setting the whole process to
+// ignore it would be for ever, and for its children.
+
+static sigset_t only_sigpipe(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    return signals;
+}
+
+static sigset_t hold_sigpipe(void) {
+    sigset_t signals = only_sigpipe(), before;
+    pthread_sigmask(SIG_BLOCK, &signals, &before);
+    return before;
+}
+
+static void release_sigpipe(const sigset_t *before, bool may_be_raised) {
+    // Who has it blocked anyway may wait for it.
+    if (sigismember(before, SIGPIPE) == 1) {
+        return;
+    }
+    if (may_be_raised) {
+        sigset_t signals = only_sigpipe();
+        struct timespec now = {0};
+        while (sigtimedwait(&signals, NULL, &now) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+#endif
+
 int64_t apus_file_send(int descriptor, int file, int64_t offset, size_t count) {
 #if defined(__linux__)
     off_t position = offset;
-    return UNINTERRUPTED(sendfile(descriptor, file, &position, count));
+    sigset_t before = hold_sigpipe();
+    int64_t result = UNINTERRUPTED(sendfile(descriptor, file, &position, count));
+    // Also after a part has gone: what comes next may have failed.
+    release_sigpipe(&before, result != (int64_t)count);
+    return result;
 #else
     off_t length = (off_t)count;
     if (sendfile(file, descriptor, offset, &length, NULL, 0) < 0 && length == 0) {
@@ -87,7 +125,11 @@ int64_t apus_pipe_open(int descriptors[2], size_t bytes) {
 
 int64_t apus_splice(int from, int to, size_t count) {
 #if defined(__linux__)
-    return UNINTERRUPTED(splice(from, NULL, to, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    sigset_t before = hold_sigpipe();
+    int64_t result = UNINTERRUPTED(splice(from, NULL, to, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    // Also after a part has gone: what comes next may have failed.
+    release_sigpipe(&before, result != (int64_t)count);
+    return result;
 #else
     (void)from;
     (void)to;

@@ -97,7 +97,9 @@ import Testing
         }
         let error = try caller.run {
             clock.run {
-                failure { () throws(NetError) in try connect(addresses, deadline: .after(.seconds(10)), headStart: .zero) }
+                failure { () throws(NetError) in
+                    try connect(addresses, deadline: .after(.seconds(10)), headStart: .zero)
+                }
             }
         }
         #expect(error?.code == .timedOut)

@@ -98,6 +98,23 @@ import Testing
         #expect(SystemError(errno: -1).message.isEmpty == false)
     }
 
+    @Test func knowsWhatNameServersSay() {
+        let error = NetError(
+            code: .hostNotFound, operation: .resolve, address: Self.address, host: "host.example",
+            underlying: SystemError(resolver: 3))
+        #expect(error.description == "resolve host.example (127.0.0.1:9): host not found (NXDOMAIN 3)")
+        #expect(NetError.Code(SystemError(resolver: 3)) == .hostNotFound)
+        for number: Int32 in [0, 1, 2, 4, 5, 9, 16, 23, 24, -1] {
+            let error = SystemError(resolver: number)
+            #expect(NetError.Code(error) == .resolverUnavailable)
+            #expect(!error.message.isEmpty)
+            #expect(error.source == .resolver && error != SystemError(errno: number))
+        }
+        #expect(SystemError(resolver: 2).description == "SERVFAIL 2")
+        #expect(SystemError(resolver: 2).message == "The server failed")
+        #expect(SystemError(resolver: 24).description == "response code 24")
+    }
+
     @Test func codesHaveDistinctWords() {
         let codes: [NetError.Code] = [
             .closed, .timedOut, .endOfStream, .connectionRefused, .connectionReset, .connectionAborted, .brokenPipe,

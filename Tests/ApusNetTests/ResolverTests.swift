@@ -103,7 +103,8 @@ import Testing
 
     /// What answers something else than the question is passed over, whoever sent it.
     @Test(arguments: [
-        "id", "query", "name", "kind", "class", "no question", "two questions", "operation", "rubbish", "half", "nothing",
+        "id", "query", "name", "kind", "class", "no question", "two questions", "operation", "rubbish", "half",
+        "nothing",
         "header", "counts", "circle",
     ])
     func ignoresWhatIsNoAnswer(_ fault: String) throws {
@@ -163,7 +164,9 @@ import Testing
         try FakeNameServer.run(one: { query in
             var reply = query.reply
             if query.isTCP {
-                for number in 0..<200 { reply.answers.append(.address(IPAddress(10, 0, 0, UInt8(number)), of: query.question.name)) }
+                for number in 0..<200 {
+                    reply.answers.append(.address(IPAddress(10, 0, 0, UInt8(number)), of: query.question.name))
+                }
             } else {
                 reply.flags.insert(.truncated)
                 reply.answers = [.address(IPAddress("192.0.2.66")!, of: query.question.name)]
@@ -419,7 +422,9 @@ import Testing
             eventually { resolver.waitingCallers == [20, 20] }
             // One who gives up takes nothing from the others.
             lookups[0].cancel()
-            #expect(throws: NetError(code: .cancelled, operation: .resolve, host: "host.test")) { try lookups[0].join() }
+            #expect(throws: NetError(code: .cancelled, operation: .resolve, host: "host.test")) {
+                try lookups[0].join()
+            }
             #expect(resolver.waitingCallers == [19, 19])
             gate.close()
             for lookup in lookups.dropFirst() { #expect(try lookup.join() == addresses("192.0.2.1")) }
@@ -492,13 +497,16 @@ import Testing
 
     @Test func losesNoSocket() async {
         await #expect(processExitsWith: .success) {
-            try FakeNameServer.run({ $0.question.name == DNSName("deaf.test")! ? [] : [$0.reply("127.0.0.1").encoded] }) {
+            try FakeNameServer.run({ $0.question.name == DNSName("deaf.test")! ? [] : [$0.reply("127.0.0.1").encoded] })
+            {
                 server throws in
                 let before = System.openSockets()
                 let resolver = server.resolver { $0.cacheCapacity = 0 }
                 for _ in 0..<20 {
                     _ = try resolver.addresses(of: "host.test")
-                    #expect(throws: NetError.self) { try resolver.addresses(of: "deaf.test", timeout: .milliseconds(1)) }
+                    #expect(throws: NetError.self) {
+                        try resolver.addresses(of: "deaf.test", timeout: .milliseconds(1))
+                    }
                 }
                 #expect(System.openSockets() == before)
             }

@@ -34,6 +34,7 @@ private let allScenarios: [Scenario] = [
     sleepScenarios,
     timerScenarios,
     pollerScenarios,
+    inheritedScenarios,
     metricsScenarios,
     traceScenarios,
     dumpScenarios,

@@ -64,7 +64,7 @@ public final class FileServer: Sendable {
     private func serve(_ request: Request, _ response: Response) throws {
         guard request.method == .get || request.method == .head else {
             response.headerFields[.allow] = "GET, HEAD"
-            throw HTTPError(.methodNotAllowed)
+            return try sendError(.methodNotAllowed, response)
         }
         switch request.withRoutePath({ target(of: $0, request.route?.pattern) }) {
         case .malformed: throw HTTPError(.badRequest)

@@ -378,10 +378,33 @@ final class ServerConnection: Sendable {
         try unsafe write(output.bytes, bytes)
     }
 
-    /// Sends bytes.
-    func write(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
-        try unsafe write(bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+    /// Sends a part of a file, in pieces too.
+    @inline(never)
+    func send(_ range: Range<Int>, of file: borrowing ServedFile) throws(HTTPError) {
+        let before = phaseAndTime.load(ordering: .relaxed)
+        enter(.writing)
+        defer { phaseAndTime.store(before, ordering: .relaxed) }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            do throws(NetError) {
+                let wanted = min(Self.pieceBytes, range.upperBound - position)
+                let count = try transport.sendFile(file.descriptor, from: Int64(position), count: wanted)
+                position += count
+                if count < wanted { break }
+                enter(.writing)
+            } catch {
+                position += error.bytesTransferred
+                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+            }
+        }
+        guard position >= range.upperBound else {
+            throw HTTPError(.incompleteBody, "the file has become shorter while it was sent")
+        }
     }
+
+    /// What a client must take in the time of one write.
+    private static let pieceBytes = 256 << 10
 
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
@@ -409,13 +432,12 @@ final class ServerConnection: Sendable {
     private func writeSlowly(
         _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ skipped: inout Int
     ) throws(NetError) {
-        let piece = 256 << 10
         while skipped < first.count + second.count {
             let head =
                 unsafe skipped < first.count
                 ? UnsafeRawBufferPointer(rebasing: first[skipped...]) : UnsafeRawBufferPointer(start: nil, count: 0)
             let start = max(0, skipped - first.count)
-            let end = min(start + piece, second.count)
+            let end = min(start + Self.pieceBytes, second.count)
             let body = unsafe UnsafeRawBufferPointer(rebasing: second[start..<end])
             let buffers = unsafe [head, body]
             try unsafe transport.write(vectored: buffers.span, until: .none)

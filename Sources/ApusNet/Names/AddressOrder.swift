@@ -43,7 +43,9 @@ package enum AddressOrder {
             // Rule 2: from an address of the same scope.
             if let result = prefer({ $0.source.map(Scope.of) == Scope.of($0.address) }) { return result }
             // Rule 5: of the same label.
-            if let result = prefer({ $0.source.map { Policy.of($0).label } == Policy.of($0.address).label }) { return result }
+            if let result = prefer({ $0.source.map { Policy.of($0).label } == Policy.of($0.address).label }) {
+                return result
+            }
             // Rule 6: the higher precedence.
             let precedences = (Policy.of(left.address).precedence, Policy.of(right.address).precedence)
             if precedences.0 != precedences.1 { return precedences.0 > precedences.1 }

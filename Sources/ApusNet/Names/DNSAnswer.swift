@@ -40,7 +40,9 @@ package enum DNSAnswer: Equatable, Sendable {
                 self = .records(found, timeToLive: timeToLive)
                 return
             }
-            guard let alias = own.first(where: { $0.kind == .cname }), case .name(let target) = alias.data else { break }
+            guard let alias = own.first(where: { $0.kind == .cname }), case .name(let target) = alias.data else {
+                break
+            }
             timeToLive = min(timeToLive, Self.timeToLive(of: alias))
             guard passed.insert(target).inserted, passed.count <= Self.maximumAliases else {
                 self = .endless

@@ -59,7 +59,9 @@ package struct NameExchange {
 
     /// Whether a message answers the query. Servers that cannot read a query may answer with nothing but a header.
     package static func answers(_ message: DNSMessage, _ query: DNSMessage) -> Bool {
-        guard message.id == query.id, message.flags.contains(.response), message.flags.operation == 0 else { return false }
+        guard message.id == query.id, message.flags.contains(.response), message.flags.operation == 0 else {
+            return false
+        }
         let cannotRead = [DNSResponseCode.formatError, DNSResponseCode.notImplemented].contains(message.responseCode)
         return message.questions == query.questions || message.questions.isEmpty && cannotRead
     }

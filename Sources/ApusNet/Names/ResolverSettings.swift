@@ -44,7 +44,9 @@ package struct ResolverSettings: Hashable, Sendable {
             guard let keyword = words.first else { continue }
             switch keyword {
             case "nameserver":
-                guard words.count > 1, let ip = IPAddress(words[1]), servers.count < Self.maximumServers else { continue }
+                guard words.count > 1, let ip = IPAddress(words[1]), servers.count < Self.maximumServers else {
+                    continue
+                }
                 servers.append(SocketAddress(ip, port: 53))
             case "domain":
                 // Of `domain` and `search` the last one counts.
@@ -58,7 +60,8 @@ package struct ResolverSettings: Hashable, Sendable {
             }
         }
         if servers.isEmpty { servers = Self.standard.servers }
-        self.search = search ?? Self.domains(machine.firstIndex(of: ".").map { [String(machine[$0...].dropFirst())] } ?? [])
+        self.search =
+            search ?? Self.domains(machine.firstIndex(of: ".").map { [String(machine[$0...].dropFirst())] } ?? [])
     }
 
     private mutating func apply(_ option: String) {

@@ -64,6 +64,8 @@ int apus_socket_connect(int descriptor, const struct apus_socket_address *_Nonnu
 int apus_socket_accept(int descriptor, struct apus_socket_address *_Nonnull peer);
 
 int64_t apus_socket_receive(int descriptor, void *_Nonnull buffer, size_t count);
+/// At most APUS_MAXIMUM_VECTORS of `vectors`.
+int64_t apus_socket_receive_vectored(int descriptor, const struct iovec *_Nonnull vectors, size_t count);
 /// Whether a receive would find something without taking it: 1 for data, 0 for the end of the stream, -EAGAIN, -errno.
 int apus_socket_peek(int descriptor);
 int64_t apus_socket_send(int descriptor, const void *_Nullable bytes, size_t count);

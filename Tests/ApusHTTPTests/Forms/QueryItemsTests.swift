@@ -44,7 +44,7 @@ struct QueryItemsTests {
         router.post("/form") { request, response in
             try response.send(try request.body.form(items: 3).map { "\($0.name):\($0.value)" }.joined(separator: ","))
         }
-        try LoopbackServer.with(router.handler) { server in
+        try LoopbackServer.with(router.handler) { server throws in
             #expect(try server.get("/query").text == "")
             #expect(try server.get("/query?").text == "")
             #expect(try server.get("/query?a=1?&b=%20").text == "a:1?,b: ")

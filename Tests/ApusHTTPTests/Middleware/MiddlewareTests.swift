@@ -51,7 +51,7 @@ struct MiddlewareTests {
             try response.flush()
             throw HTTPError(.badGateway)
         }
-        try LoopbackServer.with(router.handler) { server in
+        try LoopbackServer.with(router.handler) { server throws in
             _ = try server.get("/hello/you%0Aand%1Bme?secret=1")
             _ = try server.get("/nowhere")
             _ = try server.get("/teapot")
@@ -82,7 +82,7 @@ struct MiddlewareTests {
     func level() throws {
         let lines = Channel<Recorder.Line>(capacity: 100)
         let handler = accessLog(Self.logger(lines), level: .debug)({ _, response in try response.send("x") })
-        try LoopbackServer.with(handler) { server in _ = try server.get("/") }
+        try LoopbackServer.with(handler) { server throws in _ = try server.get("/") }
         lines.close()
         #expect(Array(lines).isEmpty)
     }
@@ -116,7 +116,7 @@ struct MiddlewareTests {
         }
         var limits = HTTPServer.Limits()
         limits.bodyBytes = 5
-        try LoopbackServer.with(router.handler, limits: limits) { server in
+        try LoopbackServer.with(router.handler, limits: limits) { server throws in
             #expect(try server.exchange("POST /", body: "12345").text == "5")
             #expect(try server.exchange("POST /", body: "123456").status == 413)
             #expect(try server.exchange("POST /small/", body: "123").text == "3")

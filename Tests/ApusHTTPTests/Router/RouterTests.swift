@@ -35,7 +35,7 @@ struct RouterTests {
 
     @Test("Routes, captures, and what has no route")
     func answers() throws {
-        try LoopbackServer.with(Self.site().handler) { server in
+        try LoopbackServer.with(Self.site().handler) { server throws in
             func expect(_ line: String, _ status: Int, _ text: String?, host: String = "test") throws {
                 let answer = try server.exchange(line, host: host)
                 #expect(answer.status == status, "\(line)")
@@ -69,7 +69,7 @@ struct RouterTests {
 
     @Test("HEAD is answered by GET's route, without the body")
     func head() throws {
-        try LoopbackServer.with(Self.site().handler) { server in
+        try LoopbackServer.with(Self.site().handler) { server throws in
             let answer = try server.exchange("HEAD /users/12")
             #expect(answer.status == 200)
             #expect(answer["content-length"] == "\("user id=12 other=-".utf8.count)")
@@ -79,7 +79,7 @@ struct RouterTests {
 
     @Test("Other methods than those of the routes are told which there are")
     func notAllowed() throws {
-        try LoopbackServer.with(Self.site().handler) { server in
+        try LoopbackServer.with(Self.site().handler) { server throws in
             let users = try server.exchange("DELETE /users")
             #expect(users.status == 405)
             #expect(users["allow"] == "POST")
@@ -97,7 +97,7 @@ struct RouterTests {
             ("http://test/a/../b", "/b"),
         ])
     func redirects(target: String, location: String) throws {
-        try LoopbackServer.with(Self.site().handler) { server in
+        try LoopbackServer.with(Self.site().handler) { server throws in
             let answer = try server.get(target)
             #expect(answer.status == 307)
             #expect(answer["location"] == location)
@@ -126,9 +126,9 @@ struct RouterTests {
             group.post("/{item}", Self.say("item", "name", "item"))
             group.group("/deep") { deep in
                 deep.use(mark("deepest"))
-                deep.on("/{$}", Self.say("deep", "name"))
+                deep.get("/{$}", Self.say("deep", "name"))
             }
-            group.on("/last", Self.say("last"))
+            group.get("/last", Self.say("last"))
         }
         router.group("/") { plain in
             plain.use(mark("plain"))
@@ -136,7 +136,7 @@ struct RouterTests {
         }
         router.group("host.example/sub") { group in group.get("/x", Self.say("host")) }
         router.get("/after", Self.say("after"))
-        try LoopbackServer.with(router.handler) { server in
+        try LoopbackServer.with(router.handler) { server throws in
             func expect(_ line: String, _ text: String, _ marks: [String], host: String = "test") throws {
                 let answer = try server.exchange(line, host: host)
                 #expect(answer.text == text)
@@ -165,11 +165,11 @@ struct RouterTests {
         var router = Router()
         router.get("/", say)
         router.group("/a/{x}") { $0.on("PUT /{y}", say) }
-        try LoopbackServer.with(router.handler) { server in
+        try LoopbackServer.with(router.handler) { server throws in
             #expect(try server.get("/z").text == "GET /")
             #expect(try server.exchange("PUT /a/1/2").text == "PUT /a/{x}/{y}")
         }
-        try LoopbackServer.with(say) { server in #expect(try server.get("/z").text == "none") }
+        try LoopbackServer.with(say) { server throws in #expect(try server.get("/z").text == "none") }
     }
 
     @Test("A handler made earlier does not know later routes; a connection's requests do not share what they captured")
@@ -180,7 +180,7 @@ struct RouterTests {
         router.get("/c") { request, response in try response.send(request.pathValue("x") ?? "nothing") }
         let handler = router.handler
         router.get("/later", Self.say("later"))
-        try LoopbackServer.with(handler) { server in
+        try LoopbackServer.with(handler) { server throws in
             #expect(try server.get("/later").status == 404)
             let connection = try TCPConnection(to: server.address)
             defer { connection.close() }

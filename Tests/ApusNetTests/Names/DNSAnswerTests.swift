@@ -58,7 +58,9 @@ import Testing
     }
 
     @Test func boundsWhatIsRemembered() {
-        #expect(answer([address("192.0.2.1", "www.test", 1 << 31)]) == .records([address("192.0.2.1", "www.test", 1 << 31)], timeToLive: 0))
+        #expect(
+            answer([address("192.0.2.1", "www.test", 1 << 31)])
+                == .records([address("192.0.2.1", "www.test", 1 << 31)], timeToLive: 0))
         let forever = address("192.0.2.1", "www.test", UInt32(Int32.max))
         #expect(answer([forever]) == .records([forever], timeToLive: DNSAnswer.longestTimeToLive))
         #expect(

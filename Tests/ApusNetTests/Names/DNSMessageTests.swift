@@ -8,7 +8,8 @@ import Testing
 
     /// One of everything.
     private static let everything: DNSMessage = {
-        var message = DNSMessage(id: 0xbeef, flags: [.response, .authoritative, .recursionDesired, .recursionAvailable])
+        var message = DNSMessage(
+            id: 0xbeef, flags: [.response, .authoritative, .recursionDesired, .recursionAvailable])
         message.questions = [DNSMessage.Question(name: name("www.example.com"), kind: .aaaa)]
         func record(_ kind: DNSMessage.Kind, _ data: DNSMessage.Data) -> DNSMessage.Record {
             DNSMessage.Record(name: name("WWW.example.com"), kind: kind, timeToLive: 0x1234_5678, data: data)
@@ -79,26 +80,27 @@ import Testing
         #expect(message.answers[0].data == .name(Self.name("b.a")))
     }
 
-    @Test(arguments: [
-        ("a pointer to itself", [0xc0, 19, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("a pointer forwards", [0xc0, 25, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("a pointer to what is not there", [0xff, 0xff, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("a circle of two", [1, 0x62, 0xc0, 19, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("a pointer cut in two", [0xc0]),
-        ("a label of a kind that does not exist", [0x41, 0x61, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("a label longer than the message", [63, 0x61]),
-        ("an address of three bytes", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 3, 1, 2, 3]),
-        ("an address of five bytes", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 5, 1, 2, 3, 4, 5]),
-        ("an IPv6 address of four bytes", [0, 0, 28, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
-        ("data longer than the message", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 40, 1, 2, 3, 4]),
-        ("a name longer than its data", [0, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 3, 0x61, 0x61, 0x61, 0]),
-        ("a name shorter than its data", [0, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0]),
-        ("a text longer than its data", [0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 2, 9, 0x61, 0x61]),
-        ("a text of nothing", [0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0]),
-        ("a service cut short", [0, 0, 33, 0, 1, 0, 0, 0, 0, 0, 4, 0, 1, 0, 2]),
-        ("an SOA cut short", [0, 0, 6, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 1]),
-        ("no record at all, though one is counted", []),
-    ] as [(String, [UInt8])])
+    @Test(
+        arguments: [
+            ("a pointer to itself", [0xc0, 19, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("a pointer forwards", [0xc0, 25, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("a pointer to what is not there", [0xff, 0xff, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("a circle of two", [1, 0x62, 0xc0, 19, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("a pointer cut in two", [0xc0]),
+            ("a label of a kind that does not exist", [0x41, 0x61, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("a label longer than the message", [63, 0x61]),
+            ("an address of three bytes", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 3, 1, 2, 3]),
+            ("an address of five bytes", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 5, 1, 2, 3, 4, 5]),
+            ("an IPv6 address of four bytes", [0, 0, 28, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]),
+            ("data longer than the message", [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 40, 1, 2, 3, 4]),
+            ("a name longer than its data", [0, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 3, 0x61, 0x61, 0x61, 0]),
+            ("a name shorter than its data", [0, 0, 5, 0, 1, 0, 0, 0, 0, 0, 2, 0, 0]),
+            ("a text longer than its data", [0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 2, 9, 0x61, 0x61]),
+            ("a text of nothing", [0, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0]),
+            ("a service cut short", [0, 0, 33, 0, 1, 0, 0, 0, 0, 0, 4, 0, 1, 0, 2]),
+            ("an SOA cut short", [0, 0, 6, 0, 1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 1]),
+            ("no record at all, though one is counted", []),
+        ] as [(String, [UInt8])])
     func refuses(_ what: String, _ record: [UInt8]) {
         #expect(throws: DNSMessage.Malformed()) { try DNSMessage(parsing: Self.response(record)) }
     }

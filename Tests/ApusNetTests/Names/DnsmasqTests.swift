@@ -10,6 +10,7 @@ import Testing
 final class Dnsmasq {
     let address: SocketAddress
     private let process = Process()
+    private let output = Pipe()
     private let folder: FolderOfFiles
 
     private static let settings = """
@@ -45,7 +46,6 @@ final class Dnsmasq {
         let file = try folder.write(settings, to: "dnsmasq.conf")
         process.executableURL = URL(fileURLWithPath: "/usr/sbin/dnsmasq")
         process.arguments = ["--no-daemon", "--conf-file=\(file)", "--log-facility=-", "--pid-file="]
-        let output = Pipe()
         process.standardError = output
         process.standardOutput = output
         try process.run()
@@ -67,7 +67,8 @@ final class Dnsmasq {
     }
 
     deinit {
-        process.terminate()
+        // Tests run on threads on which most signals are blocked, and a child inherits that: all but this one.
+        kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
     }
 }
@@ -94,7 +95,8 @@ final class Dnsmasq {
         #expect(
             error { () throws(NetError) in try resolver.addresses(of: "none.test") }
                 == "resolve none.test: host not found (NXDOMAIN 3)")
-        #expect(error { () throws(NetError) in try resolver.texts(of: "one.test") } == "resolve one.test: host not found")
+        #expect(
+            error { () throws(NetError) in try resolver.texts(of: "one.test") } == "resolve one.test: host not found")
         // It has nobody to ask about the rest of the world.
         #expect(
             error { () throws(NetError) in try resolver.addresses(of: "elsewhere.example") }

@@ -59,7 +59,8 @@ extension DNSMessage.Record {
         DNSMessage.Record(
             name: DNSName(zone) ?? .root, kind: .soa, timeToLive: timeToLive,
             data: .authority(
-                server: DNSName("ns.test")!, mailbox: DNSName("admin.test")!, serial: 1, refresh: 2, retry: 3, expire: 4,
+                server: DNSName("ns.test")!, mailbox: DNSName("admin.test")!, serial: 1, refresh: 2, retry: 3,
+                expire: 4,
                 minimum: minimum))
     }
 }
@@ -212,7 +213,7 @@ struct FolderOfFiles: ~Copyable {
         let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         try #require(descriptor >= 0)
         let bytes = Array(text.utf8)
-        try #require(unsafe Glibc.write(descriptor, bytes, bytes.count) == bytes.count)
+        try #require(unsafe apus_file_write(descriptor, bytes, bytes.count) == 0)
         close(descriptor)
         return file
     }

@@ -27,7 +27,8 @@ import Testing
         for name in ["a", "b", "c"] { cache.insert(.noData, for: question(name), until: 100) }
         _ = cache.outcome(of: question("a"), now: 0)
         cache.insert(.noData, for: question("d"), until: 100)
-        #expect(["a", "b", "c", "d"].map { cache.outcome(of: question($0), now: 0) != nil } == [true, false, true, true])
+        #expect(
+            ["a", "b", "c", "d"].map { cache.outcome(of: question($0), now: 0) != nil } == [true, false, true, true])
         #expect(cache.count == 3)
     }
 

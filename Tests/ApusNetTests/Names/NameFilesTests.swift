@@ -41,7 +41,9 @@ import Testing
 
     @Test func hasDefaults() {
         #expect(settings("") == .standard)
-        #expect(settings("# nameserver 192.0.2.1\n;nameserver 192.0.2.1\nnameserver\nsearch\noptions\nbogus x") == .standard)
+        #expect(
+            settings("# nameserver 192.0.2.1\n;nameserver 192.0.2.1\nnameserver\nsearch\noptions\nbogus x") == .standard
+        )
         #expect(ResolverSettings.standard.servers == [SocketAddress("127.0.0.1:53")!])
         #expect(ResolverSettings.standard.timeout == .seconds(5))
         #expect(ResolverSettings.standard.attempts == 2)

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program that is started with sockets: LISTEN_FDS says so. InheritedSocketTests opens them.
+
+import Apus
+import CApus
+
+let inheritedScenarios = [Scenario("inherited-sockets", run: inheritedSockets)]
+
+private func inheritedSockets(_ run: Run) {
+    do {
+        let admin = try InheritedSocket.take(named: "admin")
+        run.checkEqual(admin.map(\.name), ["admin"], "what is named admin")
+        let others = try InheritedSocket.take()
+        run.checkEqual(others.map(\.name), ["web", "dns", "log"], "the others")
+        run.checkEqual(try InheritedSocket.take().count, 0, "what is left")
+
+        guard let web = others[0].listener, let unix = admin[0].listener, let udp = others[1].udpSocket,
+            case .unixDatagram(let log) = others[2].kind
+        else { run.fail("a socket is of another kind") }
+        run.check(unix.localAddress.unixPath != nil, "the Unix listener has no path")
+        // They must not block the thread: nobody has connected yet.
+        for listener in [web, unix] {
+            do {
+                _ = try listener.accept(timeout: .milliseconds(1))
+                run.fail("somebody has connected")
+            } catch {
+                run.checkEqual(error.code, .timedOut, "the error")
+            }
+        }
+        let client = try TCPConnection(to: web.localAddress)
+        let accepted = try web.accept()
+        try client.write([1])
+        var buffer = [UInt8](repeating: 0, count: 4)
+        run.checkEqual(try accepted.read(into: &buffer), 1, "the bytes through TCP")
+        let local = try UnixConnection(to: unix.localAddress)
+        try (unix.accept() as any Connection).write([1, 2])
+        run.checkEqual(try local.read(into: &buffer), 2, "the bytes through Unix")
+        try UDPSocket(connectedTo: udp.localAddress).send([1, 2, 3])
+        run.checkEqual(try udp.receive(into: &buffer).count, 3, "the bytes through UDP")
+        try UnixDatagramSocket(connectedTo: log.localAddress).send([1, 2, 3, 4])
+        run.checkEqual(try log.receive(into: &buffer).count, 4, "the bytes through a Unix datagram")
+        unix.close()
+    } catch {
+        run.fail("\(error)")
+    }
+}
