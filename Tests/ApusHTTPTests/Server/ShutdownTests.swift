@@ -38,20 +38,20 @@ struct ShutdownTests {
 
     @Test("A request under way is answered, and its client told that the connection ends")
     func underWay() throws {
-        let begun = Semaphore(permits: 0)
-        let mayEnd = Semaphore(permits: 0)
+        let begun = Channel<Int>(capacity: 16)
+        let mayEnd = Channel<Int>(capacity: 16)
         let server = try TestServer { _, response in
-            begun.release()
-            try mayEnd.acquire()
+            try begun.send(1)
+            _ = mayEnd.receive()
             try response.send("ok")
         }
         let client = try server.connect()
         client.send(message("GET / HTTP/1.1", "Host: a") + message("GET /behind HTTP/1.1", "Host: a"))
-        try begun.acquire()
+        _ = begun.receive()
         let endings = (0..<2).map { _ in go { server.server.shutdown() } }
         waitUntilClosed(server.address)
         #expect(server.server.connectionCount == 1)
-        mayEnd.release()
+        try mayEnd.send(1)
         let responses = try client.readToEnd()
         #expect(responses.map(\.text) == ["ok"])
         #expect(responses.first?["Connection"] == "close")
@@ -62,14 +62,14 @@ struct ShutdownTests {
 
     @Test("A body that comes slowly is read to its end")
     func body() throws {
-        let begun = Semaphore(permits: 0)
+        let begun = Channel<Int>(capacity: 16)
         let server = try TestServer { request, response in
-            begun.release()
+            try begun.send(1)
             try response.send(try request.body.text())
         }
         let client = try server.connect()
         client.send(message("POST / HTTP/1.1", "Host: a", "Content-Length: 5", body: "he"))
-        try begun.acquire()
+        _ = begun.receive()
         let ending = go { server.server.shutdown() }
         waitUntilClosed(server.address)
         client.send("llo")
@@ -81,10 +81,10 @@ struct ShutdownTests {
 
     @Test("What does not end in time is closed")
     func forced() throws {
-        let begun = Semaphore(permits: 0)
+        let begun = Channel<Int>(capacity: 16)
         let ended = AtomicCounter()
         let server = try TestServer { request, _ in
-            begun.release()
+            try begun.send(1)
             do throws(HTTPError) {
                 _ = try request.body.collect()
             } catch {
@@ -98,7 +98,7 @@ struct ShutdownTests {
             client.send(message("POST / HTTP/1.1", "Host: a", "Content-Length: 5", body: "he"))
             clients.append(client)
         }
-        for _ in clients { try begun.acquire() }
+        for _ in clients { _ = begun.receive() }
         #expect(try !server.stop(within: .milliseconds(50)))
         for client in clients {
             // An end or a reset.
