@@ -50,7 +50,8 @@ struct ShutdownTests {
         _ = begun.receive()
         let endings = (0..<2).map { _ in go { server.server.shutdown() } }
         waitUntilClosed(server.address)
-        #expect(server.server.connectionCount == 1)
+        // The last of those that have tried may still be there.
+        eventually { server.server.connectionCount == 1 }
         try mayEnd.send(1)
         let responses = try client.readToEnd()
         #expect(responses.map(\.text) == ["ok"])
@@ -112,7 +113,8 @@ struct ShutdownTests {
     func listeners() throws {
         let server = HTTPServer { request, response in try response.send("\(request.localAddress)") }
         let listeners = [
-            try TCPListener(SocketAddress(.loopbackIPv4, port: 0)), try TCPListener(SocketAddress(.loopbackIPv4, port: 0)),
+            try TCPListener(SocketAddress(.loopbackIPv4, port: 0)),
+            try TCPListener(SocketAddress(.loopbackIPv4, port: 0)),
         ]
         let serving = listeners.map { listener in go { () throws in try server.serve(on: listener) } }
         for listener in listeners {
