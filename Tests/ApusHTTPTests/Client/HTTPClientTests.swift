@@ -367,7 +367,8 @@ struct HTTPClientTests {
 
     @Test("A server at a Unix socket, whose connections are used again")
     func unixSocket() throws {
-        let listener = try UnixListener(SocketAddress(unixAbstractName: "apus-http-client-\(UInt64.random(in: 0 ... .max))".utf8))
+        let listener = try UnixListener(
+            SocketAddress(unixAbstractName: "apus-http-client-\(UInt64.random(in: 0 ... .max))".utf8))
         let server = HTTPServer { request, response in try response.send("\(request.authority)\(request.path)") }
         let running = go { try? server.serve(on: listener) }
         let address = listener.localAddress
