@@ -441,7 +441,7 @@ final class ClientExchange: @unchecked Sendable {
         let rest = unsafe Array(buffers.input.rest)
         giveBuffersBack(buffers)
         client.pool.forget(lease)
-        return rest.isEmpty ? transport : PrefixedConnection(transport, after: rest)
+        return rest.isEmpty ? transport : UpgradedConnection(transport, rest: rest)
     }
 
     private func giveBuffersBack(_ buffers: ClientBuffers) {

@@ -241,8 +241,12 @@ extension Connection {
     /// Whether nothing has come, not even the end: so it should be between two exchanges. Of connections that are no
     /// sockets nobody knows.
     fileprivate var isQuiet: Bool {
-        guard let socket = self as? TCPConnection else { return true }
-        let found = try? socket.descriptor.withFileDescriptor { apus_socket_peek($0) }
+        let found =
+            switch self {
+            case let socket as TCPConnection: try? socket.descriptor.withFileDescriptor { apus_socket_peek($0) }
+            case let socket as UnixConnection: try? socket.descriptor.withFileDescriptor { apus_socket_peek($0) }
+            default: -EAGAIN as Int32?
+            }
         return found == -EAGAIN
     }
 }

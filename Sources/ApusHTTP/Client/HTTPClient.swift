@@ -87,7 +87,7 @@ public final class HTTPClient: Sendable {
         /// ```swift
         /// var configuration = HTTPClient.Configuration()
         /// configuration.proxy = .direct
-        /// configuration.dial = { _, _ in try TCPConnection(host: "127.0.0.1", port: 8080) }   // whatever the URL says
+        /// configuration.dial = { _, _ in try UnixConnection(path: "/run/app.sock") }   // whatever the URL says
         /// let client = HTTPClient(configuration)
         /// ```
         public var dial: (@Sendable (_ host: String, _ port: UInt16) throws -> any Connection)?

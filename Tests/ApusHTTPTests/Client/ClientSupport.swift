@@ -88,7 +88,7 @@ struct ScriptedPeer {
             _ = try connection.readHead()
             try connection.write(answer.utf8)
             try connection.closeWrite()
-            _ = try? connection.readToEnd()
+            _ = try? connection.readAllBytes()
         }
     }
 
@@ -135,7 +135,7 @@ extension TCPConnection {
         return bytes
     }
 
-    func readToEnd() throws -> [UInt8] {
+    func readAllBytes() throws -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while case let count = try read(into: &buffer), count > 0 { all += buffer[..<count] }

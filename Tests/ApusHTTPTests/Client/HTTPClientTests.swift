@@ -363,6 +363,51 @@ struct HTTPClientTests {
         }
     }
 
+    // MARK: Other ways
+
+    @Test("A server at a Unix socket, whose connections are used again")
+    func unixSocket() throws {
+        let listener = try UnixListener(
+            SocketAddress(unixAbstractName: "apus-http-client-\(UInt64.random(in: 0 ... .max))".utf8))
+        let server = HTTPServer { request, response in try response.send("\(request.authority)\(request.path)") }
+        let running = go { try? server.serve(on: listener) }
+        let address = listener.localAddress
+        var configuration = HTTPClient.Configuration.forTests
+        configuration.dial = { _, _ in try UnixConnection(to: address) }
+        let client = HTTPClient(configuration)
+        for _ in 0..<3 { #expect(try client.get("http://app.local/x").text() == "app.local/x") }
+        #expect(client.idleConnectionCount == 1)
+        server.shutdown()
+        running.join()
+        // The server has closed it, which is seen before it is used.
+        let error = httpFailure { try client.get("http://app.local/x") }
+        #expect(error?.code == .network)
+        #expect(client.knownHostCount == 0)
+    }
+
+    @Test("Another protocol with our own server")
+    func upgrade() throws {
+        try withClientAndServer { request, response in
+            guard request.offersUpgrade(to: "shout") else { throw HTTPError(.upgradeRequired) }
+            let connection = try response.upgrade(to: "shout")
+            var buffer = [UInt8](repeating: 0, count: 100)
+            while case let count = try connection.read(into: &buffer), count > 0 {
+                try connection.write(String(decoding: buffer[..<count], as: UTF8.self).uppercased().utf8)
+            }
+        } _: { client, server throws in
+            #expect(try client.get(server.url()).status == .upgradeRequired)
+            var request = server.request(.get)
+            request.headerFields[.connection] = "Upgrade"
+            request.headerFields[.upgrade] = "shout"
+            let connection = try client.send(request).takeConnection()
+            defer { connection.close() }
+            try connection.write("hello".utf8)
+            var bytes = [UInt8](repeating: 0, count: 5)
+            try connection.readExactly(into: &bytes)
+            #expect(String(decoding: bytes, as: UTF8.self) == "HELLO")
+        }
+    }
+
     @Test("https is refused in so many words")
     func https() {
         let error = httpFailure { try HTTPClient(.forTests).get("https://localhost/") }

@@ -107,10 +107,10 @@ struct NginxTests {
 
 /// An nginx of its own, in a temporary folder.
 private final class Nginx {
-    private static let path = [
-        "/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx", "/opt/homebrew/bin/nginx",
-    ]
-    .first { FileManager.default.isExecutableFile(atPath: $0) }
+    // Debian has it where only root's path leads.
+    private static let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        .flatMap { ["\($0)/nginx", "\($0)/../sbin/nginx"] }
+        .first { FileManager.default.isExecutableFile(atPath: $0) }
     static var isInstalled: Bool { path != nil }
 
     let large = clientPattern(1_500_000)

@@ -240,7 +240,7 @@ struct ScriptedPeerTests {
         let peer = try ScriptedPeer { connection, number in
             _ = try connection.readHead()
             try connection.respond(number == 0 ? answer : "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\(number)")
-            _ = try connection.readToEnd()
+            _ = try connection.readAllBytes()
         }
         try withPeer(peer) { client, peer throws in
             #expect(try client.get(peer.url).text() == "0")
@@ -269,7 +269,7 @@ struct ScriptedPeerTests {
             try connection.respond("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
             // Not before the client has gone: closing over what was not read would reset the connection.
             try connection.closeWrite()
-            _ = try? connection.readToEnd()
+            _ = try? connection.readAllBytes()
         }
         try withPeer(peer) { client, peer throws in
             let bytes = [UInt8](repeating: 1, count: 30_000_000)
@@ -303,7 +303,7 @@ struct ScriptedPeerTests {
     // MARK: Time and cancellation
 
     private static let silent: @Sendable (TCPConnection, Int) throws -> Void = { connection, _ in
-        _ = try connection.readToEnd()
+        _ = try connection.readAllBytes()
     }
 
     @Test("Every limit in time ends a request")
@@ -327,11 +327,28 @@ struct ScriptedPeerTests {
         let body: @Sendable (TCPConnection, Int) throws -> Void = { connection, _ in
             _ = try connection.readHead()
             try connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe")
-            _ = try connection.readToEnd()
+            _ = try connection.readAllBytes()
         }
         try check({ $0.read = .milliseconds(20) }, body) { client, peer throws in _ = try client.get(peer.url).text() }
         try check({ $0.request = .milliseconds(100) }, body) { client, peer throws in
             _ = try client.get(peer.url).text()
+        }
+    }
+
+    @Test("A server that does not read ends a request after its time")
+    func writeTimeout() throws {
+        var configuration = HTTPClient.Configuration.forTests
+        configuration.timeouts.write = .milliseconds(20)
+        let over = WaitGroup()
+        over.add()
+        let peer = try ScriptedPeer { _, _ in over.wait() }
+        try withPeer(peer, configuration) { client, peer throws in
+            let bytes = [UInt8](repeating: 1, count: 30_000_000)
+            let whole = httpFailure { try client.post(peer.url, .bytes(bytes)) }
+            #expect(whole?.code == .timedOut)
+            let streamed = httpFailure { try client.send(peer.request(.post)) { try $0.write(bytes) } }
+            #expect(streamed?.code == .timedOut)
+            over.done()
         }
     }
 
@@ -381,7 +398,7 @@ struct ScriptedPeerTests {
             try connection.respond(
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nfirst")
             try connection.write(try connection.readBytes(5))
-            _ = try connection.readToEnd()
+            _ = try connection.readAllBytes()
         }
         try withPeer(peer) { client, peer throws in
             var request = peer.request(.get)
@@ -407,7 +424,7 @@ struct ScriptedPeerTests {
             let head = try connection.readHead()
             #expect(head.hasPrefix("CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n"))
             try connection.respond("HTTP/1.1 200 Connected\r\n\r\n")
-            try connection.write(try connection.readToEnd())
+            try connection.write(try connection.readAllBytes())
         }
         var configuration = HTTPClient.Configuration()
         configuration.proxy = .url("\(peer.address)")
