@@ -41,7 +41,7 @@ import Testing
     @Test func passesOnToHelloHTTPInTurn() throws {
         let hello = try ExampleProgram("hello-http", ["--port", "0"])
         try withServer({ _, response in try response.send("the other") }) { other in
-            try withProxy(to: ["\(hello.address())", other]) { url in
+            try withProxy(to: ["\(hello.address())", other]) { (url: String) throws in
                 for _ in 0..<3 {
                     #expect(try client.get("\(url)/").text() == "Hello, World!")
                     #expect(try client.get("\(url)/").text() == "the other")
@@ -64,7 +64,7 @@ import Testing
             response.headerFields.append(HTTPField(name: .setCookie, value: "b=2"))
             try response.send(.noContent)
         }) { upstream in
-            try withProxy(to: [upstream]) { url in
+            try withProxy(to: [upstream]) { (url: String) throws in
                 let connection = try TCPConnection(to: #require(SocketAddress(String(url.dropFirst(7)))))
                 let head = """
                     GET /a%20b/../c?d=%2F HTTP/1.1\r
@@ -128,7 +128,7 @@ import Testing
             }
             try response.send(request.body.trailers?[.init("X-Sum")!] ?? "none")
         }) { upstream in
-            try withProxy(to: [upstream]) { url in
+            try withProxy(to: [upstream]) { (url: String) throws in
                 let authority = String(url.dropFirst("http://".count))
                 let upload = HTTPRequest(method: .post, scheme: "http", authority: authority, path: "/")
                 let answer = try client.send(upload) { body in
@@ -164,7 +164,7 @@ import Testing
             }
             try response.send("\(count) \(sum)")
         }) { upstream in
-            try withProxy(to: [upstream]) { url in
+            try withProxy(to: [upstream]) { (url: String) throws in
                 let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
                 let sum = bytes.reduce(0) { ($0 &* 31 &+ Int($1)) % 1_000_003 }
                 #expect(try client.post("\(url)/", .bytes(bytes)).text() == "\(bytes.count) \(sum)")
@@ -176,7 +176,7 @@ import Testing
         let nginx = try Nginx()
         let bytes = (0..<5_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ ($0 >> 8)) }
         try nginx.write("large.bin", bytes)
-        try withProxy(to: [nginx.authority]) { url in
+        try withProxy(to: [nginx.authority]) { (url: String) throws in
             let whole = try client.get("\(url)/large.bin")
             #expect(whole.expectedLength == bytes.count)
             #expect(whole.headerFields[.server]?.hasPrefix("nginx") == true)
@@ -203,7 +203,7 @@ import Testing
     @Test func theStreamsOfTheChat() throws {
         let chat = try ExampleProgram("chat", ["--port", "0", "--heartbeat", "0.02"])
         let direct = try chat.url()
-        try withProxy(to: ["\(chat.address())"]) { url in
+        try withProxy(to: ["\(chat.address())"]) { (url: String) throws in
             let stays = try EventStream(client, "\(direct)/rooms/birds/events")
             #expect(try stays.next()?.data == "1")
             let stream = try EventStream(client, "\(url)/rooms/birds/events")
@@ -227,13 +227,13 @@ import Testing
         let down = try TCPListener(host: "127.0.0.1", port: 0)
         let downAddress = "\(down.localAddress)"
         down.close()
-        try withProxy(to: [downAddress]) { url in
+        try withProxy(to: [downAddress]) { (url: String) throws in
             #expect(try client.get("\(url)/").status == .badGateway)
             #expect(try client.post("\(url)/", "text").status == .badGateway)
         }
         // One that accepts and says nothing, one that says nonsense, one that breaks off.
         let silent = try TCPListener(host: "127.0.0.1", port: 0)
-        try withProxy(to: ["\(silent.localAddress)"], ["--patience", "0.05"]) { url in
+        try withProxy(to: ["\(silent.localAddress)"], ["--patience", "0.05"]) { (url: String) throws in
             #expect(try client.get("\(url)/").status == .gatewayTimeout)
         }
         let rude = try TCPListener(host: "127.0.0.1", port: 0)
@@ -247,7 +247,7 @@ import Testing
                 connection.close()
             }
         }
-        try withProxy(to: ["\(rude.localAddress)"]) { url in
+        try withProxy(to: ["\(rude.localAddress)"]) { (url: String) throws in
             #expect(try client.get("\(url)/").status == .badGateway)
             let broken = try client.get("\(url)/")
             #expect(broken.status == .ok)
@@ -273,7 +273,7 @@ import Testing
                 throw error
             }
         }) { upstream in
-            try withProxy(to: [upstream]) { url in
+            try withProxy(to: [upstream]) { (url: String) throws in
                 let download = try client.get("\(url)/")
                 var buffer = [UInt8](repeating: 0, count: 4096)
                 #expect(try download.read(into: &buffer) > 0)
@@ -299,7 +299,7 @@ import Testing
             }
             try connection.write("bye\n".utf8)
         }) { upstream in
-            try withProxy(to: [upstream]) { url in
+            try withProxy(to: [upstream]) { (url: String) throws in
                 #expect(try client.get("\(url)/").status == .upgradeRequired)
                 var request = HTTPRequest(
                     method: .get, scheme: "http", authority: String(url.dropFirst("http://".count)), path: "/")
