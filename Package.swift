@@ -24,6 +24,7 @@ let package = Package(
         .library(name: "ApusRuntime", targets: ["ApusRuntime"]),
         .library(name: "ApusNet", targets: ["ApusNet"]),
         .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
+        .library(name: "ApusHTTPFoundation", targets: ["ApusHTTPFoundation"]),
         .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
     ],
     dependencies: [
@@ -45,6 +46,12 @@ let package = Package(
                 "ApusRuntime", "ApusNet", "CApus", .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            swiftSettings: swiftSettings
+        ),
+        // What of HTTP needs Foundation: JSON.
+        .target(
+            name: "ApusHTTPFoundation",
+            dependencies: ["ApusHTTP", "ApusRuntime", .product(name: "HTTPTypes", package: "swift-http-types")],
             swiftSettings: swiftSettings
         ),
         .target(
@@ -121,6 +128,14 @@ let package = Package(
                 "ApusHTTP", "ApusNet", "ApusRuntime", "CApus",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusHTTPFoundationTests",
+            dependencies: [
+                "ApusHTTPFoundation", "ApusHTTP", "ApusNet", "ApusRuntime",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: swiftSettings
         ),

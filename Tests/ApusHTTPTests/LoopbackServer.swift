@@ -25,14 +25,16 @@ struct LoopbackServer {
     }
 
     /// Sends a request, with what is missing for a valid one of a single exchange, and reads the answer.
-    func exchange(_ requestLine: String, _ fields: [String] = [], host: String = "test", body: String = "") throws -> Answer {
+    func exchange(
+        _ requestLine: String, _ fields: [String] = [], host: String = "test", body: String = ""
+    ) throws -> Answer {
         var head = "\(requestLine) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n"
         for field in fields { head += field + "\r\n" }
         if !body.isEmpty { head += "Content-Length: \(body.utf8.count)\r\n" }
         let connection = try TCPConnection(to: address)
         defer { connection.close() }
         try connection.write((head + "\r\n" + body).utf8)
-        return try Answer(connection.readToEnd())
+        return try Answer(connection.readUntilClosed())
     }
 
     func get(_ target: String, _ fields: [String] = [], host: String = "test") throws -> Answer {
@@ -41,7 +43,7 @@ struct LoopbackServer {
 }
 
 extension TCPConnection {
-    func readToEnd() throws -> [UInt8] {
+    func readUntilClosed() throws -> [UInt8] {
         var all: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while case let count = try read(into: &buffer), count > 0 { all += buffer[..<count] }
@@ -58,7 +60,8 @@ struct Answer {
 
     init(_ bytes: [UInt8]) throws {
         let end = try #require(
-            bytes.indices.first { bytes[$0...].starts(with: "\r\n\r\n".utf8) }, "no end of a head in \(bytes.count) bytes")
+            bytes.indices.first { bytes[$0...].starts(with: "\r\n\r\n".utf8) },
+            "no end of a head in \(bytes.count) bytes")
         let lines = String(decoding: bytes[..<end], as: UTF8.self).split(separator: "\r\n")
         status = try #require(Int(lines[0].split(separator: " ")[1]))
         fields = lines.dropFirst().map { line in

@@ -16,6 +16,7 @@ struct LayoutTests {
         "ApusNet": ["ApusRuntime", "CApus"],
         "Apus": ["ApusRuntime", "ApusNet"],
         "ApusHTTP": ["ApusRuntime", "ApusNet", "CApus", "HTTPTypes", "Logging"],
+        "ApusHTTPFoundation": ["ApusHTTP", "ApusRuntime", "HTTPTypes", "Foundation", "FoundationEssentials"],
         "ApusMetrics": ["ApusRuntime", "CoreMetrics"],
     ]
 
@@ -62,7 +63,9 @@ struct LayoutTests {
         #expect(Self.imports(of: text) == modules)
     }
 
-    @Test("Modules import downwards only", arguments: ["ApusRuntime", "ApusNet", "Apus", "ApusHTTP", "ApusMetrics"])
+    @Test(
+        "Modules import downwards only",
+        arguments: ["ApusRuntime", "ApusNet", "Apus", "ApusHTTP", "ApusHTTPFoundation", "ApusMetrics"])
     func directions(module: String) throws {
         let files = try Self.files(in: Self.sources.appendingPathComponent(module), withExtensions: ["swift"])
         try #require(!files.isEmpty)

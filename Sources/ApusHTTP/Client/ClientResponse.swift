@@ -139,7 +139,8 @@ public final class ClientResponse {
     /// ```
     public func takeConnection() -> any Connection {
         guard exchange.isTunnel, !exchange.isOver else {
-            fail("takeConnection is for responses with status 101 and for CONNECT, once; this one's status is \(status)")
+            fail(
+                "takeConnection is for responses with status 101 and for CONNECT, once; this one's status is \(status)")
         }
         return exchange.takeConnection()
     }

@@ -195,8 +195,8 @@ final class ConnectionPool: Sendable {
     var inUseCount: Int { state.withLock { $0.inUseCount } }
     /// Hosts that something is remembered of. For tests.
     var hostCount: Int { state.withLock { $0.hosts.count } }
-    /// Those who use a connection to a host or wait for one. For tests.
-    func userCount(_ key: Key) -> Int { state.withLock { $0.hosts[key]?.users ?? 0 } }
+    /// Those who wait for a connection to a host. For tests.
+    func waitingCount(_ key: Key) -> Int { state.withLock { $0.hosts[key]?.permits?.waiterCount ?? 0 } }
 }
 
 extension ConnectionPool.State {

@@ -248,6 +248,12 @@ public final class HTTPClient: Sendable {
     /// Hosts that something is remembered of. For tests.
     package var knownHostCount: Int { pool.hostCount }
 
+    /// How many wait for a connection to the server of a URL. For tests.
+    package func waitingCount(_ url: String) -> Int {
+        guard let url = try? HTTPURL(url) else { return 0 }
+        return pool.waitingCount(ConnectionPool.Key(host: url.host, port: url.port))
+    }
+
     /// Closes the idle connections. Those in use are not touched. With the last reference to a client its connections go too.
     public func closeIdleConnections() {
         pool.closeIdle()
@@ -277,7 +283,8 @@ public final class HTTPClient: Sendable {
             if next.keepsBody {
                 guard content.isReplayable else {
                     throw HTTPError(
-                        .unsupported, status: .badGateway, "a redirect asks for a body again that was written piece by piece")
+                        .unsupported, status: .badGateway,
+                        "a redirect asks for a body again that was written piece by piece")
                 }
             } else {
                 content = .whole(.none)
@@ -292,9 +299,13 @@ public final class HTTPClient: Sendable {
         _ method: HTTPRequest.Method, _ url: HTTPURL, _ fields: HTTPFields, _ content: RequestContent,
         _ deadline: MonotonicTime
     ) throws(HTTPError) -> ClientResponse {
-        guard url.scheme == .http else { throw HTTPError(.unsupported, "https needs TLS, which Apus does not have yet") }
+        guard url.scheme == .http else {
+            throw HTTPError(.unsupported, "https needs TLS, which Apus does not have yet")
+        }
         let proxy = try configuration.proxy.server(for: url)
-        if method == .connect, proxy == nil { throw HTTPError(.unsupported, "CONNECT is for proxies, and there is none") }
+        if method == .connect, proxy == nil {
+            throw HTTPError(.unsupported, "CONNECT is for proxies, and there is none")
+        }
         let length: OutgoingHead.Length =
             switch content {
             case .whole(let body): body.bytes.map { .bytes($0.count) } ?? .none

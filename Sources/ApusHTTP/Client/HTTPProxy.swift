@@ -172,7 +172,9 @@ struct ProxyExceptions: Sendable {
         }
         var name = text[...]
         var port: UInt16?
-        if IPAddress(text) == nil, let colon = text.lastIndex(of: ":"), let number = UInt16(text[text.index(after: colon)...]) {
+        if IPAddress(text) == nil, let colon = text.lastIndex(of: ":"),
+            let number = UInt16(text[text.index(after: colon)...])
+        {
             port = number
             name = text[..<colon]
         }

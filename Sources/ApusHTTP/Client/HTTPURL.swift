@@ -33,14 +33,17 @@ package struct HTTPURL: Hashable, Sendable {
         let afterSlashes = bytes[(colon + 3)...]
         let end = afterSlashes.firstIndex { $0.endsAuthority } ?? bytes.endIndex
         try self.init(
-            scheme: String(decoding: bytes[..<colon], as: UTF8.self), authority: afterSlashes[..<end], path: bytes[end...])
+            scheme: String(decoding: bytes[..<colon], as: UTF8.self), authority: afterSlashes[..<end],
+            path: bytes[end...])
     }
 
     /// Puts a URL together from the parts that a request names.
     package init(scheme: String?, authority: String?, path: String?) throws(HTTPError) {
         guard let authority else { throw Self.error("the request names no host: set its authority") }
         let bytes = Array(authority.utf8)
-        guard !bytes.contains(where: \.endsAuthority) else { throw Self.error("the host holds a character that it must not") }
+        guard !bytes.contains(where: \.endsAuthority) else {
+            throw Self.error("the host holds a character that it must not")
+        }
         try self.init(scheme: scheme ?? "http", authority: bytes[...], path: Array((path ?? "/").utf8)[...])
     }
 
@@ -77,7 +80,9 @@ package struct HTTPURL: Hashable, Sendable {
         var rest = bytes
         let host: String
         if bytes.first == UInt8(ascii: "[") {
-            guard let bracket = bytes.firstIndex(of: UInt8(ascii: "]")) else { throw error("its host has no closing bracket") }
+            guard let bracket = bytes.firstIndex(of: UInt8(ascii: "]")) else {
+                throw error("its host has no closing bracket")
+            }
             host = String(decoding: bytes[(bytes.startIndex + 1)..<bracket], as: UTF8.self).lowercased()
             // A zone is this machine's own affair, and nobody else's to read in a Host field.
             guard !host.utf8.contains(UInt8(ascii: "%")), IPAddress(host)?.isIPv6 == true else {
@@ -87,7 +92,9 @@ package struct HTTPURL: Hashable, Sendable {
         } else {
             let end = bytes.firstIndex(of: .colon) ?? bytes.endIndex
             guard end > bytes.startIndex else { throw error("it names no host") }
-            guard bytes[..<end].allSatisfy(\.isHostName) else { throw error("its host holds a character that it must not") }
+            guard bytes[..<end].allSatisfy(\.isHostName) else {
+                throw error("its host holds a character that it must not")
+            }
             host = String(decoding: bytes[..<end].map(\.lowercasedLetter), as: UTF8.self)
             rest = bytes[end...]
         }
@@ -177,7 +184,8 @@ extension HTTPURL.Scheme {
 
 extension UInt8 {
     fileprivate var endsAuthority: Bool {
-        self == UInt8(ascii: "/") || self == UInt8(ascii: "?") || self == UInt8(ascii: "#") || self == UInt8(ascii: "\\")
+        self == UInt8(ascii: "/") || self == UInt8(ascii: "?") || self == UInt8(ascii: "#")
+            || self == UInt8(ascii: "\\")
     }
 
     fileprivate var isLetterOrDigit: Bool { 0x61...0x7a ~= lowercasedLetter || decimalDigit != nil }

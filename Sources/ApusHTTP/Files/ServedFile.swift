@@ -58,9 +58,8 @@ struct ServedFile: ~Copyable {
         modified = HTTPDate(unixSeconds: status.modified_seconds)
         let (product, _) = status.modified_seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let nanoseconds = UInt64(bitPattern: product &+ status.modified_nanoseconds)
-        tag = EntityTag(
-            isWeak: false,
-            opaque: "\"\(String(nanoseconds, radix: 36))-\(String(size, radix: 36))-\(String(status.inode, radix: 36))\"")
+        let parts = [nanoseconds, UInt64(status.size), status.inode].map { String($0, radix: 36) }
+        tag = EntityTag(isWeak: false, opaque: "\"\(parts.joined(separator: "-"))\"")
     }
 
     /// The open file's number, valid as long as this exists.

@@ -51,7 +51,9 @@ public struct QueryItems: Sendable, Equatable {
     public func values(of name: String) -> [String] { items.filter { $0.name == name }.map(\.value) }
 
     private static func decode(_ text: ArraySlice<UInt8>) -> String {
-        guard text.contains(where: { $0 == .percent || $0 == .plus }) else { return String(decoding: text, as: UTF8.self) }
+        guard text.contains(where: { $0 == .percent || $0 == .plus }) else {
+            return String(decoding: text, as: UTF8.self)
+        }
         let span = text.span
         var bytes: [UInt8] = []
         bytes.reserveCapacity(span.count)

@@ -35,8 +35,9 @@ public func accessLog(_ logger: Logger, level: Logger.Level = .info) -> Middlewa
             do {
                 try next(request, response)
             } catch {
-                let status = (error as? HTTPError)?.status ?? .internalServerError
-                log(request, response, since: begin, to: logger, level, response.isStarted ? response.status : status, error)
+                let thrown = (error as? HTTPError)?.status ?? .internalServerError
+                let status = response.isStarted ? response.status : thrown
+                log(request, response, since: begin, to: logger, level, status, error)
                 throw error
             }
             log(request, response, since: begin, to: logger, level, response.status, nil)

@@ -142,7 +142,7 @@ public struct Router {
     ///   - register: Registers them with the router that it gets.
     public mutating func group(_ prefix: String, _ register: (inout Router) -> Void) {
         guard prefix.utf8.contains(.slash), !prefix.utf8.contains(.space) else {
-            fail("the group \"\(prefix)\" has no path; a group is a path that begins with a slash, perhaps with a host before it")
+            fail("the group \"\(prefix)\" has no path; write a path that begins with a slash, perhaps a host before it")
         }
         var group = Router(prefix: self.prefix + (prefix.hasSuffix("/") ? String(prefix.dropLast()) : prefix))
         group.middleware = middleware
@@ -157,7 +157,9 @@ public struct Router {
         if !prefix.isEmpty {
             let path = text.utf8.firstIndex(of: .space).map { text[text.index(after: $0)...] } ?? text[...]
             guard path.utf8.first == .slash else {
-                fail("the pattern \"\(text)\" in the group \"\(prefix)\" has a host, or no path; a group has the host of all")
+                fail(
+                    "the pattern \"\(text)\" in the group \"\(prefix)\" has a host, or no path; the group names the host of "
+                        + "all its routes, and their paths begin with a slash")
             }
             text = text[..<path.startIndex] + prefix + path
         }
@@ -239,7 +241,8 @@ public struct Router {
             response.headerFields[.allow] = methods.joined(separator: ", ")
             try send(.methodNotAllowed, response)
         case .match(.redirectToSlash):
-            try redirect(response, to: request.withRoutePath(PercentCoding.escapingForLocation) + [.slash], request.query)
+            let path = request.withRoutePath(PercentCoding.escapingForLocation)
+            try redirect(response, to: path + [.slash], request.query)
         case .unclean:
             let path = request.withRoutePath { PathCleaning.clean($0) }
             try redirect(response, to: PercentCoding.escapingForLocation(path.span), request.query)

@@ -83,14 +83,11 @@ package struct RequestHead: Sendable {
         let limit = start &+ limits.startLineBytes
         var position = start
         while position < count, bytes[position].isToken { position &+= 1 }
-        guard position < count else {
-            if position &- start > Self.longestMethod { throw MessageError(501, "an unknown method") }
-            return nil
-        }
+        guard position &- start <= Self.longestMethod else { throw MessageError(501, "an unknown method") }
+        guard position < count else { return nil }
         guard position > start, bytes[position] == .space else {
             throw MessageError("the line does not begin with a method and one space")
         }
-        guard position &- start <= Self.longestMethod else { throw MessageError(501, "an unknown method") }
         method = Piece(start, position)
         position &+= 1
 

@@ -235,6 +235,9 @@ extension DNSMessage {
             // What is pointed to may lie anywhere before; only the name's own first part has to end within the record.
             var limit = end
             var positionAfter: Int?
+            // Each may be the way to one more label; more of them say nothing. Without this limit a message of 64 KiB
+            // could have names by the thousand that each lead through pointers by the thousand.
+            var pointersLeft = DNSName.maximumBytes / 2
             while true {
                 guard place < limit else { throw Malformed() }
                 let length = Int(bytes[place])
@@ -253,7 +256,8 @@ extension DNSMessage {
                 case 0xc0...0xff:
                     guard place + 1 < limit else { throw Malformed() }
                     let target = (length & 0x3f) << 8 | Int(bytes[place + 1])
-                    guard target < start else { throw Malformed() }
+                    guard target < start, pointersLeft > 0 else { throw Malformed() }
+                    pointersLeft -= 1
                     if positionAfter == nil { positionAfter = place + 2 }
                     limit = bytes.count
                     start = target

@@ -105,7 +105,7 @@ struct ScriptedPeer {
 }
 
 func withPeer(
-    _ configuration: HTTPClient.Configuration = .forTests, _ peer: ScriptedPeer,
+    _ peer: ScriptedPeer, _ configuration: HTTPClient.Configuration = .forTests,
     sourceLocation: SourceLocation = #_sourceLocation, _ body: (HTTPClient, ScriptedPeer) throws -> Void
 ) throws {
     let client = HTTPClient(configuration)
@@ -133,13 +133,6 @@ extension TCPConnection {
         var bytes = [UInt8](repeating: 0, count: count)
         try readExactly(into: &bytes)
         return bytes
-    }
-
-    func readToEnd() throws -> [UInt8] {
-        var all: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        while case let count = try read(into: &buffer), count > 0 { all += buffer[..<count] }
-        return all
     }
 
     func respond(_ text: String) throws {

@@ -115,7 +115,9 @@ struct HTTPClientTests {
         try withClientAndServer { request, response in
             request.body.limit = nil
             var buffer = [UInt8](repeating: 0, count: 64 << 10)
-            while case let count = try request.body.read(into: &buffer), count > 0 { try response.write(buffer[..<count]) }
+            while case let count = try request.body.read(into: &buffer), count > 0 {
+                try response.write(buffer[..<count])
+            }
         } _: { client, server in
             let bytes = clientPattern(8_000_000)
             let response = try client.post(server.url(), .bytes(bytes))
@@ -211,7 +213,9 @@ struct HTTPClientTests {
             _ = try request.body.collect()
             try response.send("?")
         } _: { client, server in
-            #expect(try client.post(server.url(), .bytes([UInt8](repeating: 7, count: 50_000_000))).status == .contentTooLarge)
+            #expect(
+                try client.post(server.url(), .bytes([UInt8](repeating: 7, count: 50_000_000))).status
+                    == .contentTooLarge)
             let response = try client.send(server.request(.post)) { body in
                 let piece = [UInt8](repeating: 7, count: 100_000)
                 while true { try body.write(piece) }
@@ -331,11 +335,14 @@ struct HTTPClientTests {
             for name in [HTTPField.Name.connection, .proxyAuthorization] { fields[name] = nil }
             #expect(request.target.hasPrefix("http://"))
             let onward = HTTPRequest(
-                method: request.method, scheme: "http", authority: request.authority, path: request.path, headerFields: fields)
+                method: request.method, scheme: "http", authority: request.authority, path: request.path,
+                headerFields: fields)
             request.body.limit = nil
             let answer = try straight.send(onward) { body in
                 var buffer = [UInt8](repeating: 0, count: 16 << 10)
-                while case let count = try request.body.read(into: &buffer), count > 0 { try body.write(buffer[..<count]) }
+                while case let count = try request.body.read(into: &buffer), count > 0 {
+                    try body.write(buffer[..<count])
+                }
             }
             response.status = answer.status
             response.headerFields = answer.headerFields

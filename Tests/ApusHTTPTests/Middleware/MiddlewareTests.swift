@@ -62,7 +62,8 @@ struct MiddlewareTests {
         let all = Array(lines)
         #expect(
             all.map(\.message) == [
-                "GET /hello/you%0Aand%1Bme 200", "GET /nowhere 404", "GET /teapot 418", "GET /broken 500", "GET /late 200",
+                "GET /hello/you%0Aand%1Bme 200", "GET /nowhere 404", "GET /teapot 418", "GET /broken 500",
+                "GET /late 200",
             ])
         #expect(all.allSatisfy { $0.level == .info })
         let first = all[0].metadata
@@ -96,7 +97,9 @@ struct MiddlewareTests {
         #expect(LogText.escaped("\\n") == "\\\\n")
     }
 
-    @Test("Milliseconds have two decimals", arguments: [(0, "0.00"), (-5, "0.00"), (12_049_999, "12.04"), (990_000, "0.99")])
+    @Test(
+        "Milliseconds have two decimals",
+        arguments: [(0, "0.00"), (-5, "0.00"), (12_049_999, "12.04"), (990_000, "0.99")])
     func milliseconds(nanoseconds: Int64, text: String) {
         #expect(LogText.milliseconds(nanoseconds) == text)
     }

@@ -91,7 +91,8 @@ struct RouterTests {
     @Test(
         "Redirects to the path that is meant",
         arguments: [
-            ("/docs", "/docs/"), ("/docs?a=b&c", "/docs/?a=b&c"), ("/files", "/files/"), ("//", "/"), ("/users//1", "/users/1"),
+            ("/docs", "/docs/"), ("/docs?a=b&c", "/docs/?a=b&c"), ("/files", "/files/"), ("//", "/"),
+            ("/users//1", "/users/1"),
             ("/users/../docs/?q=/../", "/docs/?q=/../"), ("/a/../../../etc/passwd", "/etc/passwd"), ("/%2e%2e/x", "/x"),
             ("//evil.example/..", "/"), ("/./\\evil.example", "/%5Cevil.example"), ("//\"x\"", "/%22x%22"),
             ("http://test/a/../b", "/b"),
@@ -186,7 +187,7 @@ struct RouterTests {
             defer { connection.close() }
             let requests = ["/a/1", "/b/2", "/c", "/none", "/c"].map { "GET \($0) HTTP/1.1\r\nHost: t\r\n\r\n" }
             try connection.write((requests.joined() + "GET /c HTTP/1.0\r\n\r\n").utf8)
-            let text = String(decoding: try connection.readToEnd(), as: UTF8.self)
+            let text = String(decoding: try connection.readUntilClosed(), as: UTF8.self)
             let bodies = text.split(separator: "\r\n\r\n").dropFirst().map { $0.prefix { $0 != "\n" && $0 != "H" } }
             #expect(bodies == ["a x=1 y=-", "b x=- y=2", "nothing", "404 Not Found", "nothing", "nothing"])
         }

@@ -120,6 +120,24 @@ import Testing
         #expect(throws: DNSMessage.Malformed()) { try DNSMessage(parsing: Self.header + question + pointing) }
     }
 
+    @Test func boundsTheWorkForNames() throws {
+        // A record whose data are pointers, each to the one before it, and one whose name begins with the last of them.
+        func message(pointers: Int) -> [UInt8] {
+            var bytes = Self.header + Self.question
+            bytes[7] = 2
+            bytes += [0, 0, 99, 0, 1, 0, 0, 0, 0, UInt8(2 * pointers >> 8), UInt8(2 * pointers & 0xff)]
+            var target = 12
+            for _ in 0..<pointers {
+                let place = bytes.count
+                bytes += [0xc0 | UInt8(target >> 8), UInt8(target & 0xff)]
+                target = place
+            }
+            return bytes + [0xc0 | UInt8(target >> 8), UInt8(target & 0xff), 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 1, 2, 3, 4]
+        }
+        #expect(try DNSMessage(parsing: message(pointers: 100)).answers[1].name == Self.name("a"))
+        #expect(throws: DNSMessage.Malformed()) { try DNSMessage(parsing: message(pointers: 200)) }
+    }
+
     /// Whatever comes, it is a message or it is refused.
     @Test func survivesAnything() {
         var generator = SeededGenerator()
