@@ -107,6 +107,17 @@ extension Connection {
         return sent
     }
 
+    /// Writes bytes that a file follows at once, or others: where the system can do that, they go out together.
+    @unsafe
+    package func write(beforeMore bytes: UnsafeRawBufferPointer) throws(NetError) {
+        guard let connection = self as? TCPConnection else { return try unsafe write(bytes) }
+        do throws(Descriptor.Failure) {
+            try unsafe connection.descriptor.writeBeforeMore(bytes, deadline: .distantFuture)
+        } catch {
+            throw NetError(error, operation: .write, address: remoteAddress)
+        }
+    }
+
     // MARK: Without copying
 
     private func splice(

@@ -113,6 +113,26 @@ extension Descriptor {
         pipe.put()
     }
 
+    /// Sends all of the bytes, which others follow at once: they share packets where the system can do that.
+    func writeBeforeMore(_ bytes: UnsafeRawBufferPointer, deadline: MonotonicTime) throws(Failure) {
+        try lock(.write, deadline)
+        defer { unlock(.write) }
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return }
+        try checkDeadline(.write, deadline)
+        var position = 0
+        while position < bytes.count {
+            // SAFETY: `base + position` is within the buffer, which is valid for the whole call.
+            let sent = unsafe apus_socket_send_before_more(fileDescriptor, base + position, bytes.count - position)
+            if sent >= 0 {
+                position += Int(sent)
+            } else if sent == -Int64(EAGAIN) {
+                try wait(.write, deadline, transferred: position)
+            } else {
+                throw Failure(reason: .system(errno: Int32(-sent)), bytesTransferred: position)
+            }
+        }
+    }
+
     /// Sends a part of a file. `sent` is right also when it throws.
     ///
     /// - Returns: False when this file cannot be sent so, from `sent` on.

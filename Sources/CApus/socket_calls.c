@@ -178,6 +178,14 @@ int64_t apus_socket_send(int descriptor, const void *bytes, size_t count) {
 #endif
 }
 
+int64_t apus_socket_send_before_more(int descriptor, const void *bytes, size_t count) {
+#if defined(MSG_MORE)
+    return UNINTERRUPTED(send(descriptor, bytes, count, MSG_NOSIGNAL | MSG_MORE));
+#else
+    return UNINTERRUPTED(send(descriptor, bytes, count, MSG_NOSIGNAL));
+#endif
+}
+
 int64_t apus_socket_send_vectored(int descriptor, const struct iovec *vectors, size_t count) {
     struct msghdr message = {
         .msg_iov = (struct iovec *)vectors,

@@ -6,6 +6,7 @@
 #include "apus_sockets.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,46 +19,32 @@
 #include "socket_address.h"
 
 #if defined(__linux__)
-// Neither sendfile nor splice can be told not to raise SIGPIPE, as send can. So the signal is held back on this thread for
-// the time of the call, which costs two short system calls, and taken away if it has come. Setting the whole process to
-// ignore it would be for ever, and for its children.
+// Neither sendfile nor splice can be told not to raise SIGPIPE, as send can. So the first of them gives the signal a handler
+// that does nothing, if it would end the process. Holding it back on this thread around each call costs two further system
+// calls; ignoring it would be inherited by the programs that this one starts, which a handler is not.
 
-static sigset_t only_sigpipe(void) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGPIPE);
-    return signals;
+static void do_nothing(int signal) { (void)signal; }
+
+static void set_handler(void) {
+    struct sigaction present;
+    if (sigaction(SIGPIPE, NULL, &present) == 0 && !(present.sa_flags & SA_SIGINFO) && present.sa_handler == SIG_DFL) {
+        struct sigaction handler = {.sa_handler = do_nothing, .sa_flags = SA_RESTART | SA_ONSTACK};
+        sigemptyset(&handler.sa_mask);
+        sigaction(SIGPIPE, &handler, NULL);
+    }
 }
 
-static sigset_t hold_sigpipe(void) {
-    sigset_t signals = only_sigpipe(), before;
-    pthread_sigmask(SIG_BLOCK, &signals, &before);
-    return before;
-}
-
-static void release_sigpipe(const sigset_t *before, bool may_be_raised) {
-    // Who has it blocked anyway may wait for it.
-    if (sigismember(before, SIGPIPE) == 1) {
-        return;
-    }
-    if (may_be_raised) {
-        sigset_t signals = only_sigpipe();
-        struct timespec now = {0};
-        while (sigtimedwait(&signals, NULL, &now) < 0 && errno == EINTR) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, before, NULL);
+static void survive_sigpipe(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_handler);
 }
 #endif
 
 int64_t apus_file_send(int descriptor, int file, int64_t offset, size_t count) {
 #if defined(__linux__)
     off_t position = offset;
-    sigset_t before = hold_sigpipe();
-    int64_t result = UNINTERRUPTED(sendfile(descriptor, file, &position, count));
-    // Also after a part has gone: what comes next may have failed.
-    release_sigpipe(&before, result != (int64_t)count);
-    return result;
+    survive_sigpipe();
+    return UNINTERRUPTED(sendfile(descriptor, file, &position, count));
 #else
     off_t length = (off_t)count;
     if (sendfile(file, descriptor, offset, &length, NULL, 0) < 0 && length == 0) {
@@ -125,11 +112,8 @@ int64_t apus_pipe_open(int descriptors[2], size_t bytes) {
 
 int64_t apus_splice(int from, int to, size_t count) {
 #if defined(__linux__)
-    sigset_t before = hold_sigpipe();
-    int64_t result = UNINTERRUPTED(splice(from, NULL, to, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
-    // Also after a part has gone: what comes next may have failed.
-    release_sigpipe(&before, result != (int64_t)count);
-    return result;
+    survive_sigpipe();
+    return UNINTERRUPTED(splice(from, NULL, to, NULL, count, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
 #else
     (void)from;
     (void)to;

@@ -17,8 +17,7 @@ extension Response {
         if range.count <= Self.smallPart {
             try append(range, of: file)
         } else {
-            try whileHandled.flush(output)
-            try whileHandled.send(range, of: file)
+            try whileHandled.send(output, followedBy: range, of: file)
         }
         endPiece(range.count)
     }

@@ -73,7 +73,7 @@ public final class HTTPServer: Sendable {
         public var idle: Duration? = .seconds(75)
         /// Without another piece of a body that a handler reads. 30 s.
         public var body: Duration? = .seconds(30)
-        /// Without the client taking another piece of a response. 30 s.
+        /// Without the client taking 16 KiB, or the rest, of what it is sent. 30 s.
         public var write: Duration? = .seconds(30)
 
         /// The times as they are unless set otherwise.

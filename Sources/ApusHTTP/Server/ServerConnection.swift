@@ -369,81 +369,75 @@ final class ServerConnection: Sendable {
     func flush(_ output: OutputBuffer) throws(HTTPError) {
         guard !output.isEmpty else { return }
         defer { output.removeAll() }
-        try unsafe write(output.bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+        let bytes = unsafe output.bytes
+        try write(bytes.count) { (skipped) throws(NetError) in
+            try unsafe transport.write(skipped == 0 ? bytes : UnsafeRawBufferPointer(rebasing: bytes[skipped...]))
+        }
     }
 
     /// Sends what is in the buffer and then the bytes.
+    @inline(never)
     func send(_ output: OutputBuffer, followedBy bytes: UnsafeRawBufferPointer) throws(HTTPError) {
         defer { output.removeAll() }
-        try unsafe write(output.bytes, bytes)
+        let first = unsafe output.bytes
+        try write(first.count + bytes.count) { (skipped) throws(NetError) in
+            let buffers = unsafe [
+                UnsafeRawBufferPointer(rebasing: first[min(skipped, first.count)...]),
+                UnsafeRawBufferPointer(rebasing: bytes[max(0, skipped - first.count)...]),
+            ]
+            try unsafe transport.write(vectored: buffers.span, until: .none)
+        }
     }
 
-    /// Sends a part of a file, in pieces too.
+    /// Sends what is in the buffer and then a part of a file.
     @inline(never)
-    func send(_ range: Range<Int>, of file: borrowing ServedFile) throws(HTTPError) {
-        let before = phaseAndTime.load(ordering: .relaxed)
-        enter(.writing)
-        defer { phaseAndTime.store(before, ordering: .relaxed) }
-        var position = range.lowerBound
-        while position < range.upperBound {
-            do throws(NetError) {
-                let wanted = min(Self.pieceBytes, range.upperBound - position)
-                let count = try transport.sendFile(file.descriptor, from: Int64(position), count: wanted)
-                position += count
-                if count < wanted { break }
-                enter(.writing)
-            } catch {
-                position += error.bytesTransferred
-                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
-                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
-            }
+    func send(_ output: OutputBuffer, followedBy range: Range<Int>, of file: borrowing ServedFile) throws(HTTPError) {
+        let first = unsafe output.bytes
+        try write(first.count) { (skipped) throws(NetError) in
+            try unsafe transport.write(beforeMore: UnsafeRawBufferPointer(rebasing: first[skipped...]))
         }
-        guard position >= range.upperBound else {
+        output.removeAll()
+        let descriptor = file.descriptor
+        var count = 0
+        try write(range.count) { (skipped) throws(NetError) in
+            count =
+                skipped
+                + (try transport.sendFile(
+                    descriptor, from: Int64(range.lowerBound + skipped), count: range.count - skipped))
+        }
+        guard count == range.count else {
             throw HTTPError(.incompleteBody, "the file has become shorter while it was sent")
         }
     }
 
-    /// What a client must take in the time of one write.
-    private static let pieceBytes = 256 << 10
+    /// What a client must take in the time of one write, however large the whole is.
+    private static let leastProgress = 16 << 10
 
-    private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(HTTPError) {
+    /// Calls `write` with the number of bytes that have gone already, until all have.
+    @inline(__always)
+    private func write(_ count: Int, _ write: (Int) throws(NetError) -> Void) throws(HTTPError) {
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.writing)
         defer { phaseAndTime.store(before, ordering: .relaxed) }
-        var skipped = 0
+        var written = 0
         while true {
             do throws(NetError) {
-                if second.count == 0 {
-                    try unsafe transport.write(UnsafeRawBufferPointer(rebasing: first[skipped...]))
-                } else {
-                    try unsafe writeSlowly(first, second, &skipped)
-                }
-                return
+                return try write(written)
             } catch {
-                skipped += error.bytesTransferred
-                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
-                try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+                written += error.bytesTransferred
+                try goOnWriting(after: error)
             }
         }
     }
 
-    /// In pieces, so that the client has time for each, however large the whole is. Keeps `skipped` up to date.
+    /// Looks whether a write was ended by the clock although the client takes what it is sent.
     @inline(never)
-    private func writeSlowly(
-        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, _ skipped: inout Int
-    ) throws(NetError) {
-        while skipped < first.count + second.count {
-            let head =
-                unsafe skipped < first.count
-                ? UnsafeRawBufferPointer(rebasing: first[skipped...]) : UnsafeRawBufferPointer(start: nil, count: 0)
-            let start = max(0, skipped - first.count)
-            let end = min(start + Self.pieceBytes, second.count)
-            let body = unsafe UnsafeRawBufferPointer(rebasing: second[start..<end])
-            let buffers = unsafe [head, body]
-            try unsafe transport.write(vectored: buffers.span, until: .none)
-            skipped += head.count + body.count
-            enter(.writing)
+    private func goOnWriting(after error: NetError) throws(HTTPError) {
+        guard error.code == .timedOut, !isOverdue || error.bytesTransferred >= Self.leastProgress else {
+            throw HTTPError(error)
         }
+        enter(.writing)
+        try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
     }
 
     private func clearDeadline(_ clear: () throws(NetError) -> Void) throws(HTTPError) {

@@ -69,6 +69,8 @@ int64_t apus_socket_receive_vectored(int descriptor, const struct iovec *_Nonnul
 /// Whether a receive would find something without taking it: 1 for data, 0 for the end of the stream, -EAGAIN, -errno.
 int apus_socket_peek(int descriptor);
 int64_t apus_socket_send(int descriptor, const void *_Nullable bytes, size_t count);
+/// Like send, for bytes that others follow at once: the system waits for those to fill its packets (MSG_MORE).
+int64_t apus_socket_send_before_more(int descriptor, const void *_Nonnull bytes, size_t count);
 /// At most APUS_MAXIMUM_VECTORS of `vectors`.
 int64_t apus_socket_send_vectored(int descriptor, const struct iovec *_Nonnull vectors, size_t count);
 enum { APUS_MAXIMUM_VECTORS = 1024 };

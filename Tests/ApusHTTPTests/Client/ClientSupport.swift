@@ -135,6 +135,13 @@ extension TCPConnection {
         return bytes
     }
 
+    func readToEnd() throws -> [UInt8] {
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while case let count = try read(into: &buffer), count > 0 { all += buffer[..<count] }
+        return all
+    }
+
     func respond(_ text: String) throws {
         try write(text.utf8)
     }
