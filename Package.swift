@@ -80,6 +80,26 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
 
+        .executableTarget(
+            name: "chat",
+            dependencies: apus + [
+                "ApusHTTP", .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Examples/chat",
+            swiftSettings: swiftSettings
+        ),
+
+        .executableTarget(
+            name: "reverse-proxy",
+            dependencies: apus + [
+                "ApusHTTP", .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Examples/reverse-proxy",
+            swiftSettings: swiftSettings
+        ),
+
         // A calculation by goroutines that the benchmarks measure and the tests run.
         .target(
             name: "PowerSeries", dependencies: apus, path: "Benchmarks/Sources/PowerSeries",
@@ -129,7 +149,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ExamplesTests",
-            dependencies: apus + ["CApus", "echo", "c10k"],
+            dependencies: apus + [
+                "ApusHTTP", "CApus", "echo", "c10k", "hello-http", "chat", "reverse-proxy",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
             swiftSettings: swiftSettings
         ),
         .testTarget(name: "ApusTests", dependencies: apus, swiftSettings: swiftSettings),

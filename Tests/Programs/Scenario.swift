@@ -35,6 +35,7 @@ private let allScenarios: [Scenario] = [
     timerScenarios,
     pollerScenarios,
     inheritedScenarios,
+    signalScenarios,
     metricsScenarios,
     traceScenarios,
     dumpScenarios,

@@ -10,6 +10,7 @@
 //   overflow_report.c                   the SIGSEGV handler that recognises a goroutine's guard region
 //   stack_walk.c, images.c, quit_signal.c   what a dump of the goroutines needs (apus_debug.h)
 //   file_calls.c                        files beneath a folder (apus_files.h)
+//   signals.c                           signals that goroutines wait for (apus_signals.h)
 //   syscalls.c                          system calls: each returns >= 0, or -errno
 
 #ifndef APUS_H
@@ -23,6 +24,7 @@
 #include "apus_names.h"
 #include "apus_files.h"
 #include "apus_sanitizers.h"
+#include "apus_signals.h"
 #include "apus_sockets.h"
 #include "apus_syscalls.h"
 

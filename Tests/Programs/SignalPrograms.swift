@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Programs that send themselves signals. SignalWatcherTests runs them.
+
+import Apus
+import CApus
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+let signalScenarios = [
+    Scenario("signals", run: watchSignals),
+    Scenario("signals-in-a-row", count: 2000, run: signalsInARow),
+    Scenario("signal-watchers-come-and-go", count: 500, run: watchersComeAndGo),
+    Scenario("signals-former-action", run: formerAction),
+    Scenario("signals-after-the-watcher", run: afterTheWatcher),
+    Scenario("signals-of-faults", run: signalsOfFaults),
+]
+
+private func send(_ signal: Signal) {
+    // To this very thread: it has been handled when the call returns.
+    raise(signal.number)
+}
+
+/// Several watchers, on goroutines and on the main thread, each of which gets what it watches.
+private func watchSignals(_ run: Run) {
+    let first = SignalWatcher(for: .user1, .user2)
+    let second = SignalWatcher(for: .user2, .hangup)
+    let seen = go { [first.wait(), first.wait()] }
+    send(.user1)
+    send(.hangup)
+    run.checkEqual(second.wait(), .hangup, "what the second watcher gets first")
+    send(.user2)
+    run.checkEqual(second.wait(), .user2, "what it gets then")
+    run.check(Set(seen.join()) == [.user1, .user2], "the first watcher got something else")
+
+    // In a select, which something else may end.
+    let never = Channel<Int>()
+    send(.user2)
+    var chosen: Signal?
+    select {
+        first.channel.onReceive { chosen = $0 }
+        never.onReceive { _ in }
+    }
+    run.checkEqual(chosen, .user2, "what the select gets")
+
+    // What came before the end is received, and then the end.
+    run.checkEqual(second.wait(), .user2, "what the second watcher gets too")
+    send(.hangup)
+    second.stop()
+    second.stop()
+    run.checkEqual(second.wait(), .hangup, "what came before the end")
+    run.checkEqual(second.wait(), nil, "what comes after it")
+    // The first one watches on.
+    send(.user2)
+    run.checkEqual(first.wait(), .user2, "what the first watcher still gets")
+}
+
+/// Each is answered before the next is sent: none is lost, whatever the goroutines and the pipe are doing.
+private func signalsInARow(_ run: Run) {
+    let watcher = SignalWatcher(for: .user1)
+    let answers = Channel<Signal>()
+    go { for signal in watcher.channel { try? answers.send(signal) } }
+    for _ in 0..<run.count {
+        send(.user1)
+        run.checkEqual(answers.receive(), .user1, "the signal")
+    }
+}
+
+/// The goroutine that delivers ends with the last watcher and starts again with the next, at any moment.
+private func watchersComeAndGo(_ run: Run) {
+    let all = WaitGroup()
+    for _ in 0..<4 {
+        all.add()
+        go {
+            for _ in 0..<run.count {
+                let watcher = SignalWatcher(for: .user1)
+                send(.user1)
+                run.checkEqual(watcher.wait(), .user1, "the signal")
+            }
+            all.done()
+        }
+    }
+    all.wait()
+}
+
+nonisolated(unsafe) private var formerCount: Int32 = 0
+
+/// The action that a signal had before has it again after the last watcher.
+private func formerAction(_ run: Run) {
+    signal(Signal.user1.number) { _ in unsafe formerCount += 1 }
+    let first = SignalWatcher(for: .user1)
+    let second = SignalWatcher(for: .user1)
+    send(.user1)
+    run.checkEqual(first.wait(), .user1, "the first watcher's")
+    first.stop()
+    send(.user1)
+    run.checkEqual(second.wait(), .user1, "the second watcher's")
+    run.checkEqual(second.wait(), .user1, "the second watcher's other")
+    run.checkEqual(unsafe formerCount, 0, "the former action's while it was watched")
+    second.stop()
+    raise(Signal.user1.number)
+    run.checkEqual(unsafe formerCount, 1, "the former action's afterwards")
+
+    // One that is ignored is ignored again.
+    signal(Signal.user2.number, SIG_IGN)
+    do {
+        let watcher = SignalWatcher(for: .user2)
+        send(.user2)
+        run.checkEqual(watcher.wait(), .user2, "what had been ignored")
+    }
+    raise(Signal.user2.number)
+
+    // What somebody else has taken meanwhile stays with them.
+    let third = SignalWatcher(for: .user1)
+    signal(Signal.user1.number) { _ in unsafe formerCount += 10 }
+    third.stop()
+    raise(Signal.user1.number)
+    run.checkEqual(unsafe formerCount, 11, "the new action's")
+}
+
+/// The second signal does what signals do.
+private func afterTheWatcher(_ run: Run) {
+    let watcher = SignalWatcher(for: .terminate)
+    send(.terminate)
+    run.checkEqual(watcher.wait(), .terminate, "the first signal")
+    watcher.stop()
+    send(.terminate)
+    while true { Goroutine.yield() }
+}
+
+private func signalsOfFaults(_ run: Run) {
+    _ = SignalWatcher(for: .terminate, Signal(number: SIGSEGV))
+}
