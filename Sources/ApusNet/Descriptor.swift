@@ -171,21 +171,62 @@ package struct Descriptor: ~Copyable, Sendable {
         try checkDeadline(.read, deadline)
         while true {
             try wait(.read, deadline)
-            let received = receive()
-            if received > 0, received < wanted {
-                readinessIsGuess.store(false, ordering: .relaxed)
-                poll.noteShortRead()
-                return Int(received)
-            }
-            if received == -Int64(EAGAIN) {
-                readinessIsGuess.store(false, ordering: .relaxed)
-                continue
-            }
-            readinessIsGuess.store(true, ordering: .relaxed)
-            poll.setReady(.read)
-            guard received >= 0 else { throw .system(errno: Int32(-received)) }
+            if let count = try noteOutcome(of: receive(), wanted) { return count }
+        }
+    }
+
+    /// Notes what a read's outcome says of the socket's readiness, which was taken for it. Nil when it would have blocked.
+    @inline(__always)
+    private func noteOutcome(of received: Int64, _ wanted: Int) throws(Failure) -> Int? {
+        if received > 0, received < wanted {
+            readinessIsGuess.store(false, ordering: .relaxed)
+            poll.noteShortRead()
             return Int(received)
         }
+        if received == -Int64(EAGAIN) {
+            readinessIsGuess.store(false, ordering: .relaxed)
+            return nil
+        }
+        readinessIsGuess.store(true, ordering: .relaxed)
+        poll.setReady(.read)
+        guard received >= 0 else { throw .system(errno: Int32(-received)) }
+        return Int(received)
+    }
+
+    /// Waits until a read has something to return, and only then asks for the place to read into: what waits for long
+    /// needs no buffer. `place` is called once at most, and gives room for at least one byte.
+    package func read(
+        deadline: MonotonicTime, intoPlace place: () -> UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> Int {
+        try lock(.read, deadline)
+        defer { unlock(.read) }
+        try checkDeadline(.read, deadline)
+        var buffer = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        while true {
+            try wait(.read, deadline)
+            if buffer.count == 0 {
+                // "Try" is no reason to take a place yet.
+                if readinessIsGuess.load(ordering: .relaxed), try !findsReadable() { continue }
+                unsafe buffer = place()
+            }
+            let wanted = min(buffer.count, Self.maximumTransfer)
+            // SAFETY: the place is the caller's, and valid until this returns.
+            let received = unsafe apus_socket_receive(fileDescriptor, buffer.baseAddress!, wanted)
+            if let count = try noteOutcome(of: received, wanted) { return count }
+        }
+    }
+
+    /// Looks, where what was recorded may be no more than "try". From here on only the poller records something.
+    private func findsReadable() throws(Failure) -> Bool {
+        let found = apus_socket_peek(fileDescriptor)
+        readinessIsGuess.store(false, ordering: .relaxed)
+        if found == -EAGAIN { return false }
+        // Looking has taken the error off the socket: if this does not tell it, nobody will.
+        guard found >= 0 else {
+            poll.setReady(.read)
+            throw .system(errno: -found)
+        }
+        return true
     }
 
     /// Waits until a read has something to return, and leaves it there for the read.
@@ -195,17 +236,8 @@ package struct Descriptor: ~Copyable, Sendable {
         try checkDeadline(.read, deadline)
         while true {
             try wait(.read, deadline)
-            if readinessIsGuess.load(ordering: .relaxed) {
-                // What was recorded may be no more than "try": look. From here on only the poller records something.
-                let found = apus_socket_peek(fileDescriptor)
-                readinessIsGuess.store(false, ordering: .relaxed)
-                if found == -EAGAIN { continue }
-                poll.setReady(.read)
-                // Looking has taken the error off the socket: if this does not tell it, nobody will.
-                guard found >= 0 else { throw .system(errno: -found) }
-            } else {
-                poll.setReady(.read)
-            }
+            if readinessIsGuess.load(ordering: .relaxed), try !findsReadable() { continue }
+            poll.setReady(.read)
             return
         }
     }

@@ -123,6 +123,15 @@ public final class TCPConnection: Connection {
         }
     }
 
+    /// Waits until a read has something to return, and only then asks for the place to read into, once at most.
+    package func read(intoPlace place: () -> UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
+        do {
+            return try unsafe descriptor.read(deadline: .distantFuture, intoPlace: place)
+        } catch {
+            throw netError(error, .read)
+        }
+    }
+
     /// Waits until a read will return something, without reading it. See ``Connection/waitReadable()``.
     public func waitReadable(until limit: IODeadline) throws(NetError) {
         do {

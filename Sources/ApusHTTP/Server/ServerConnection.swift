@@ -37,6 +37,8 @@ final class ServerConnection: Sendable {
     }
 
     let transport: any Connection
+    /// The same where it is one: it can wait for a request and read it in one step.
+    private let tcp: TCPConnection?
     let server: HTTPServer
     /// Where it stands among the server's connections. Written under their lock.
     nonisolated(unsafe) var position = 0
@@ -54,6 +56,7 @@ final class ServerConnection: Sendable {
 
     init(_ transport: any Connection, _ server: HTTPServer) {
         self.transport = transport
+        tcp = transport as? TCPConnection
         self.server = server
         phaseAndTime = Atomic(server.clock.now << 3)
     }
@@ -108,26 +111,44 @@ final class ServerConnection: Sendable {
 
     /// Serves requests until either side closes.
     func serve() {
-        while waitForRequest() {
-            guard serveRequests() else { break }
+        while let exchange = waitForRequest() {
+            guard serveRequests(with: exchange) else { break }
         }
         transport.close()
     }
 
-    /// Parks until something has come. False when it is time to close.
+    /// Parks until something has come, and reads it. Nil when it is time to close.
     @inline(never)
-    private func waitForRequest() -> Bool {
+    private func waitForRequest() -> Exchange? {
         enter(.idle)
         while true {
-            if isDraining { return false }
+            if isDraining { return nil }
+            var exchange: Exchange?
             do throws(NetError) {
-                try transport.waitReadable()
-                if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
-                return true
+                guard let tcp else {
+                    try transport.waitReadable()
+                    return beginExchange()
+                }
+                let count = try unsafe tcp.read {
+                    let new = beginExchange()
+                    exchange = new
+                    return unsafe new.request.input.free
+                }
+                exchange!.request.input.received(count)
+                if count > 0 { return exchange }
             } catch {
-                guard waitsOn(after: error) else { return false }
+                if exchange == nil, waitsOn(after: error) { continue }
             }
+            if let exchange { server.exchanges.give(exchange) }
+            return nil
         }
+    }
+
+    private func beginExchange() -> Exchange {
+        if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
+        let exchange = server.exchanges.take()
+        exchange.request.input.removeAll()
+        return exchange
     }
 
     /// Out of line: the frame of a connection that waits shall be small.
@@ -141,21 +162,19 @@ final class ServerConnection: Sendable {
 
     /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
     @inline(never)
-    private func serveRequests() -> Bool {
-        let exchange = server.exchanges.take()
-        let outcome = serveRequests(with: exchange)
+    private func serveRequests(with exchange: Exchange) -> Bool {
+        let outcome = serveAll(exchange)
         server.exchanges.give(exchange)
         return outcome == .idle
     }
 
-    private func serveRequests(with exchange: Exchange) -> Outcome {
+    private func serveAll(_ exchange: Exchange) -> Outcome {
         request = exchange.request
         response = exchange.response
         defer {
             request = nil
             response = nil
         }
-        exchange.request.input.removeAll()
         exchange.response.output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
