@@ -29,8 +29,9 @@ func curl(_ arguments: String...) throws -> (status: Int32, output: String) {
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = ["curl", "--silent", "--show-error", "--noproxy", "*", "--max-time", "60"] + arguments
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = try output.handle()
-    process.standardError = try output.handle()
+    let file = try output.handle()
+    process.standardOutput = file
+    process.standardError = file
     try process.run()
     process.waitUntilExit()
     return (process.terminationStatus, output.text)

@@ -355,7 +355,7 @@ private final class Nginx {
                                  for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
             with open(folder + "/nginx.conf", "w") as file:
                 file.write(f\"\"\"
-                    daemon off; master_process off; pid {folder}/pid;
+                    daemon off; worker_processes 1; pid {folder}/pid;
                     events {{ worker_connections 64; }}
                     http {{ access_log off; {temporary} server {{ listen {authority}; root {folder}/files; }} }}\"\"\")
             print(authority, flush=True)

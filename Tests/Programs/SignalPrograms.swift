@@ -14,13 +14,23 @@ import Glibc
 #endif
 
 let signalScenarios = [
-    Scenario("signals", run: watchSignals),
-    Scenario("signals-in-a-row", count: 2000, run: signalsInARow),
-    Scenario("signal-watchers-come-and-go", count: 500, run: watchersComeAndGo),
-    Scenario("signals-former-action", run: formerAction),
-    Scenario("signals-after-the-watcher", run: afterTheWatcher),
+    Scenario("signals", run: unblocked(watchSignals)),
+    Scenario("signals-in-a-row", count: 2000, run: unblocked(signalsInARow)),
+    Scenario("signal-watchers-come-and-go", count: 500, run: unblocked(watchersComeAndGo)),
+    Scenario("signals-former-action", run: unblocked(formerAction)),
+    Scenario("signals-after-the-watcher", run: unblocked(afterTheWatcher)),
     Scenario("signals-of-faults", run: signalsOfFaults),
 ]
+
+/// Tests run on threads on which most signals are blocked, and a child inherits that.
+private func unblocked(_ body: @escaping @Sendable (Run) -> Void) -> @Sendable (Run) -> Void {
+    { run in
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, nil)
+        body(run)
+    }
+}
 
 private func send(_ signal: Signal) {
     // To this very thread: it has been handled when the call returns.
