@@ -13,7 +13,7 @@ public let request = [UInt8]()
 public let farewell = [UInt8]()
 public let isFinished = true
 
-public struct Request: Sendable {}
+public struct Job: Sendable {}
 
 public struct Node {
     public let children: [Node]

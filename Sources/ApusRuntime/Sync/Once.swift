@@ -16,7 +16,7 @@ public import Synchronization
 /// ```swift
 /// let setUp = Once()
 ///
-/// func handle(_ request: Request) throws {
+/// func handle(_ job: Job) throws {
 ///     try setUp.run { try openDatabase() }
 ///     …
 /// }
