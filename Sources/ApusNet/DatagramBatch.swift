@@ -5,7 +5,7 @@
 internal import ApusRuntime
 internal import CApus
 
-/// Datagrams with their addresses, to receive and send many at once. See ``UDPSocket/receive(into:timeout:deadline:)`` and
+/// Datagrams with their addresses, to receive and send many at once. See ``UDPSocket/receive(into:timeout:deadline:)->Int`` and
 /// ``UDPSocket/send(_:from:timeout:deadline:)``.
 ///
 /// The memory is allocated once and used for every batch; nothing is allocated for a datagram.

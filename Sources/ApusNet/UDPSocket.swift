@@ -142,13 +142,13 @@ public final class UDPSocket: Sendable {
         try receive(into: &buffer, until: IODeadline(timeout: timeout, deadline: deadline))
     }
 
-    /// Waits for a datagram. See ``receive(into:timeout:deadline:)``.
+    /// Waits for a datagram. See ``receive(into:timeout:deadline:)-([UInt8],_,_)``.
     @inlinable
     public func receive(into buffer: inout [UInt8]) throws(NetError) -> ReceivedDatagram {
         try receive(into: &buffer, until: .none)
     }
 
-    /// Waits for a datagram. See ``receive(into:timeout:deadline:)``.
+    /// Waits for a datagram. See ``receive(into:timeout:deadline:)-([UInt8],_,_)``.
     @inlinable
     public func receive(into buffer: inout [UInt8], until limit: IODeadline) throws(NetError) -> ReceivedDatagram {
         // SAFETY: the array's storage stays in place while the access to `buffer` lasts, also while the goroutine is parked.

@@ -92,7 +92,7 @@ public final class UnixDatagramSocket: Sendable {
         file?.remove(isInDeinit: true)
     }
 
-    /// Waits for a datagram. See ``UDPSocket/receive(into:timeout:deadline:)``.
+    /// Waits for a datagram. See ``UDPSocket/receive(into:timeout:deadline:)-([UInt8],_,_)``.
     ///
     /// The sender's address has no name when the sender's socket has none.
     public func receive(

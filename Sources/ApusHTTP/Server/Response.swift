@@ -34,7 +34,7 @@ public import HTTPTypes
 ///     for number in (1...3).reversed() {
 ///         try response.write("\(number)\n")
 ///         try response.flush()
-///         try sleep(for: .seconds(1))
+///         sleep(for: .seconds(1))
 ///     }
 /// }
 /// ```
