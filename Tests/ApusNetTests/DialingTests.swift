@@ -64,6 +64,8 @@ import Testing
     /// The one that was tried first wins if it answers before the others, although they have been begun.
     @Test func takesTheFirstToAnswer() throws {
         let unanswering = try (0..<3).map { _ in try UnansweringListener() }
+        // An array may be released after its last use, and then they would no longer listen.
+        defer { withExtendedLifetime(unanswering) {} }
         let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
         for place in 0...3 {
             var addresses = unanswering.map(\.listener.localAddress)
@@ -88,6 +90,8 @@ import Testing
     @Test(arguments: Caller.allCases, [1, 2, 3])
     func endsInTime(_ caller: Caller, _ count: Int) throws {
         let unanswering = try (0..<count).map { _ in try UnansweringListener() }
+        // An array may be released after its last use, and then they would no longer listen.
+        defer { withExtendedLifetime(unanswering) {} }
         let addresses = unanswering.map(\.listener.localAddress)
         let clock = ManualClock()
         let mover = go {
@@ -112,6 +116,8 @@ import Testing
 
     @Test func endsWhenCancelled() throws {
         let unanswering = try (0..<2).map { _ in try UnansweringListener() }
+        // An array may be released after its last use, and then they would no longer listen.
+        defer { withExtendedLifetime(unanswering) {} }
         let addresses = unanswering.map(\.listener.localAddress)
         var generator = SeededGenerator()
         for _ in 0..<20 {
@@ -133,6 +139,8 @@ import Testing
     @Test func losesNoSocket() async {
         await #expect(processExitsWith: .success) {
             let listeners = try (0..<4).map { _ in try TCPListener(SocketAddress(.loopbackIPv4, port: 0)) }
+            // An array may be released after its last use, and then they would no longer listen.
+            defer { withExtendedLifetime(listeners) {} }
             let unanswering = try UnansweringListener()
             let deaf = try DeafPort()
             let good = listeners.map(\.localAddress)
