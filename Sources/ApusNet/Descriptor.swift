@@ -194,25 +194,24 @@ package struct Descriptor: ~Copyable, Sendable {
     }
 
     /// Waits until a read has something to return, and only then asks for the place to read into: what waits for long
-    /// needs no buffer. `place` is called once at most, and gives room for at least one byte.
+    /// needs no buffer. `place` gives room for at least one byte. Readiness that was recorded may be that of bytes which an
+    /// earlier read has taken already: then `giveBack` is called, and the wait goes on without a place.
     package func read(
-        deadline: MonotonicTime, intoPlace place: () -> UnsafeMutableRawBufferPointer
+        deadline: MonotonicTime, intoPlace place: () -> UnsafeMutableRawBufferPointer, givingBack giveBack: () -> Void
     ) throws(Failure) -> Int {
         try lock(.read, deadline)
         defer { unlock(.read) }
         try checkDeadline(.read, deadline)
-        var buffer = unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
         while true {
             try wait(.read, deadline)
-            if buffer.count == 0 {
-                // "Try" is no reason to take a place yet.
-                if readinessIsGuess.load(ordering: .relaxed), try !findsReadable() { continue }
-                unsafe buffer = place()
-            }
+            // "Try" is no reason to take a place yet.
+            if readinessIsGuess.load(ordering: .relaxed), try !findsReadable() { continue }
+            let buffer = unsafe place()
             let wanted = min(buffer.count, Self.maximumTransfer)
-            // SAFETY: the place is the caller's, and valid until this returns.
+            // SAFETY: the place is the caller's, and valid until this returns or gives it back.
             let received = unsafe apus_socket_receive(fileDescriptor, buffer.baseAddress!, wanted)
             if let count = try noteOutcome(of: received, wanted) { return count }
+            giveBack()
         }
     }
 

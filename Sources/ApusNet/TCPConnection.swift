@@ -123,10 +123,13 @@ public final class TCPConnection: Connection {
         }
     }
 
-    /// Waits until a read has something to return, and only then asks for the place to read into, once at most.
-    package func read(intoPlace place: () -> UnsafeMutableRawBufferPointer) throws(NetError) -> Int {
+    /// Waits until a read has something to return, and only then asks for the place to read into. Gives it back when there
+    /// was nothing after all, and waits on.
+    package func read(
+        intoPlace place: () -> UnsafeMutableRawBufferPointer, givingBack giveBack: () -> Void
+    ) throws(NetError) -> Int {
         do {
-            return try unsafe descriptor.read(deadline: .distantFuture, intoPlace: place)
+            return try unsafe descriptor.read(deadline: .distantFuture, intoPlace: place, givingBack: giveBack)
         } catch {
             throw netError(error, .read)
         }

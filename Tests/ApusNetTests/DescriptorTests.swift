@@ -17,6 +17,32 @@ import Testing
         #expect(AcceptError(errno: number) == meaning)
     }
 
+    /// Readiness may be recorded for bytes that somebody has read meanwhile: then no place is kept while waiting on.
+    @Test func keepsNoPlaceForNothing() throws {
+        let pair = try ConnectionPair()
+        try pair.client.write([1])
+        // Records that there is something to be read, and then takes it away behind the record's back.
+        try pair.server.waitReadable()
+        var byte: UInt8 = 0
+        let taken = try pair.server.descriptor.withFileDescriptor { unsafe apus_socket_receive($0, &byte, 1) }
+        #expect(taken == 1)
+        let place = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 1)
+        defer { unsafe place.deallocate() }
+        var places = 0
+        var given = 0
+        let count = try unsafe pair.server.read {
+            places += 1
+            return unsafe place
+        } givingBack: {
+            given += 1
+            // What it waits for from here on.
+            try? pair.client.write([2, 3])
+        }
+        #expect(count == 2)
+        #expect(places == 2)
+        #expect(given == 1)
+    }
+
     // Lengths of the buffers, how much is sent each time, and then what is left of the first one.
     @Test(arguments: [
         ([], [], []),

@@ -133,6 +133,9 @@ final class ServerConnection: Sendable {
                     let new = beginExchange()
                     exchange = new
                     return unsafe new.request.input.free
+                } givingBack: {
+                    server.exchanges.give(exchange!)
+                    exchange = nil
                 }
                 exchange!.request.input.received(count)
                 if count > 0 { return exchange }
