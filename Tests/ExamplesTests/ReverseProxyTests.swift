@@ -364,17 +364,20 @@ private final class Nginx {
             os.environ["NGINX"] = f"{number};"
             os.execv("/usr/sbin/nginx", ["nginx", "-e", folder + "/errors", "-c", folder + "/nginx.conf"])
             """
-        let output = TemporaryFile()
+        let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["python3", "-c", script, folder.path]
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try output.handle()
+        process.standardOutput = output
         try process.run()
-        while !output.text.hasSuffix("\n") {
-            try #require(process.isRunning)
-            usleep(10_000)
+        var line = Data()
+        while line.last != UInt8(ascii: "\n") {
+            let more = output.fileHandleForReading.availableData
+            // At the end the script has failed, and said why.
+            try #require(!more.isEmpty)
+            line += more
         }
-        authority = String(output.text.dropLast())
+        authority = String(decoding: line.dropLast(), as: UTF8.self)
     }
 
     deinit {
