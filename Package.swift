@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
         .library(name: "ApusHTTPFoundation", targets: ["ApusHTTPFoundation"]),
         .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
+        .executable(name: "apus", targets: ["apus"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -34,6 +35,10 @@ let package = Package(
         // Of ApusHTTP alone.
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        // Of the build tool alone.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0", traits: []),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     ],
     targets: [
         .target(name: "CApus"),
@@ -57,6 +62,25 @@ let package = Package(
         .target(
             name: "ApusMetrics",
             dependencies: ["ApusRuntime", .product(name: "CoreMetrics", package: "swift-metrics")],
+            swiftSettings: swiftSettings
+        ),
+
+        // The build tool: what it decides, and its command line.
+        .target(
+            name: "ApusBuild",
+            dependencies: [
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "ApusBuild", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: swiftSettings
         ),
 
@@ -152,6 +176,14 @@ let package = Package(
             dependencies: apus + [
                 "ApusHTTP", "CApus", "echo", "c10k", "hello-http", "chat", "reverse-proxy",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .testTarget(
+            name: "ApusBuildTests",
+            dependencies: [
+                "ApusBuild", "apus", .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: swiftSettings
         ),

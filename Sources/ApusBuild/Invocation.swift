@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What every part of the tool needs to know of the call that it serves: where it was made, with which environment, what
+// to say things to, what to run commands with. Passed along explicitly, so that tests can make one of their own.
+
+public import SystemPackage
+
+/// One call of the tool.
+public struct Invocation: Sendable {
+    /// The folder in which it was called.
+    public let directory: FilePath
+    public let environment: [String: String]
+    public let console: Console
+    public let commands: CommandRunner
+    public let folders: ToolFolders
+
+    /// Work is shown and not done (`-n`).
+    public var isDry: Bool { commands.isDry }
+
+    public init(directory: FilePath, environment: [String: String], console: Console, isDry: Bool = false) throws {
+        self.directory = directory
+        self.environment = environment
+        self.console = console
+        self.folders = try ToolFolders(environment: environment)
+        self.commands = CommandRunner(
+            environment: environment, directory: directory, console: console, isDry: isDry)
+    }
+
+    /// A path as the user gave it: relative ones begin where the tool was called.
+    public func path(_ text: String) -> FilePath {
+        directory.pushing(FilePath(text)).lexicallyNormalized()
+    }
+}
