@@ -65,7 +65,7 @@ public struct CommandRunner: Sendable {
         _ command: Command, line: @escaping @Sendable (CommandStream, String) -> Void
     ) async throws -> TerminationStatus {
         if announce(command) { return .exited(0) }
-        let oneAtATime = Mutex(())
+        let lines = LineSink(line)
         return try await started(command) {
             try await Subprocess.run(
                 executable(of: command), arguments: Arguments(command.arguments), environment: variables(of: command),
@@ -76,10 +76,10 @@ public struct CommandRunner: Sendable {
                     let output = execution.standardOutput
                     let errors = execution.standardError
                     group.addTask {
-                        for try await text in output.strings() { oneAtATime.withLock { _ in line(.output, text) } }
+                        for try await text in output.strings() { lines.take(.output, text) }
                     }
                     group.addTask {
-                        for try await text in errors.strings() { oneAtATime.withLock { _ in line(.errors, text) } }
+                        for try await text in errors.strings() { lines.take(.errors, text) }
                     }
                     try await group.waitForAll()
                 }
@@ -96,7 +96,8 @@ public struct CommandRunner: Sendable {
             try await Subprocess.run(
                 executable(of: command), arguments: Arguments(command.arguments), environment: variables(of: command),
                 workingDirectory: command.directory ?? directory, platformOptions: Self.options,
-                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false), output: .currentStandardOutput, error: .currentStandardError
+                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false),
+                output: .currentStandardOutput, error: .currentStandardError
             ).terminationStatus
         }
     }
@@ -137,4 +138,14 @@ public struct CommandRunner: Sendable {
             throw ToolError("cannot run \(command.executable): \(error)", status: .unavailable)
         }
     }
+}
+
+/// Hands over lines of two streams, one at a time.
+private final class LineSink: Sendable {
+    private let line: @Sendable (CommandStream, String) -> Void
+    private let oneAtATime = Mutex(())
+
+    init(_ line: @escaping @Sendable (CommandStream, String) -> Void) { self.line = line }
+
+    func take(_ stream: CommandStream, _ text: String) { oneAtATime.withLock { _ in line(stream, text) } }
 }
