@@ -101,9 +101,11 @@ package struct Descriptor: ~Copyable, Sendable {
     static let maximumTransfer = 1 << 30
 
     /// Takes over a non-blocking file descriptor, and closes it when it cannot be watched.
-    package init(_ file: consuming OwnedFileDescriptor) throws(Failure) {
+    package init(
+        _ file: consuming OwnedFileDescriptor, watchingWrites: PollDescriptor.WriteWatch = .always
+    ) throws(Failure) {
         do {
-            poll = try PollDescriptor.open(fileDescriptor: file.number)
+            poll = try PollDescriptor.open(fileDescriptor: file.number, watchingWrites: watchingWrites)
         } catch {
             throw .system(errno: error.errno)
         }

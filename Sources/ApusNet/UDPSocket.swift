@@ -67,7 +67,7 @@ public final class UDPSocket: Sendable {
             try check(unsafe apus_socket_local_address(file.number, &system))
             localAddress = SocketAddress(system) ?? address
             remoteAddress = nil
-            descriptor = try Descriptor(file)
+            descriptor = try Descriptor(file, watchingWrites: .duringWaits)
         } catch {
             throw NetError(error, operation: .bind, address: address)
         }
@@ -100,7 +100,7 @@ public final class UDPSocket: Sendable {
             try check(unsafe apus_socket_remote_address(file.number, &system))
             localAddress = SocketAddress(own) ?? SocketAddress(.anyIPv4, port: 0)
             remoteAddress = SocketAddress(system) ?? address
-            descriptor = try Descriptor(file)
+            descriptor = try Descriptor(file, watchingWrites: .duringWaits)
         } catch {
             throw NetError(error, operation: operation, address: operation == .bind ? local : address)
         }
@@ -112,7 +112,7 @@ public final class UDPSocket: Sendable {
     ) throws(Descriptor.Failure) {
         localAddress = address
         remoteAddress = peer
-        descriptor = try Descriptor(file)
+        descriptor = try Descriptor(file, watchingWrites: .duringWaits)
     }
 
     private static func open(for address: SocketAddress) throws(Descriptor.Failure) -> OwnedFileDescriptor {

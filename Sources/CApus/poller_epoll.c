@@ -40,9 +40,20 @@ int apus_poller_open_waker(int poller) {
     return waker;
 }
 
-int apus_poller_add(int poller, int descriptor, uint64_t token) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = token};
-    return epoll_ctl(poller, EPOLL_CTL_ADD, descriptor, &event) == 0 ? 0 : -errno;
+static int control(int poller, int operation, int descriptor, uint64_t token, bool for_writing) {
+    struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = token};
+    if (for_writing) {
+        event.events |= EPOLLOUT;
+    }
+    return epoll_ctl(poller, operation, descriptor, &event) == 0 ? 0 : -errno;
+}
+
+int apus_poller_add(int poller, int descriptor, uint64_t token, bool for_writing) {
+    return control(poller, EPOLL_CTL_ADD, descriptor, token, for_writing);
+}
+
+int apus_poller_watch_writing(int poller, int descriptor, uint64_t token, bool is_on) {
+    return control(poller, EPOLL_CTL_MOD, descriptor, token, is_on);
 }
 
 int apus_poller_remove(int poller, int descriptor) {

@@ -30,11 +30,18 @@ int apus_poller_open_waker(int poller) {
     return kevent(poller, &event, 1, NULL, 0, NULL) == 0 ? WAKER_IDENTIFIER : -errno;
 }
 
-int apus_poller_add(int poller, int descriptor, uint64_t token) {
+int apus_poller_add(int poller, int descriptor, uint64_t token, bool for_writing) {
     struct kevent events[2];
     EV_SET(&events[0], (uintptr_t)descriptor, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)token);
     EV_SET(&events[1], (uintptr_t)descriptor, EVFILT_WRITE, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)token);
-    return kevent(poller, events, 2, NULL, 0, NULL) == 0 ? 0 : -errno;
+    return kevent(poller, events, for_writing ? 2 : 1, NULL, 0, NULL) == 0 ? 0 : -errno;
+}
+
+int apus_poller_watch_writing(int poller, int descriptor, uint64_t token, bool is_on) {
+    struct kevent event;
+    EV_SET(&event, (uintptr_t)descriptor, EVFILT_WRITE, is_on ? EV_ADD | EV_CLEAR : EV_DELETE, 0, 0,
+           (void *)(uintptr_t)token);
+    return kevent(poller, &event, 1, NULL, 0, NULL) == 0 ? 0 : -errno;
 }
 
 int apus_poller_remove(int poller, int descriptor) {

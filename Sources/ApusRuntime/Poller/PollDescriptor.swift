@@ -26,19 +26,32 @@ package struct PollDescriptor: Sendable {
 
     package enum WaitResult: Sendable, Equatable { case ready, closed, deadlineExceeded, cancelled(Cancellation) }
 
+    /// When the kernel is to tell that a descriptor can be written to.
+    package enum WriteWatch: Sendable {
+        /// For streams: it tells so only after a write that did not fit, so watching costs nothing.
+        case always
+        /// For datagrams: it tells so for each one that has left, which nearly always nobody waits for. So the one who
+        /// waits begins to watch and ends it, each with a system call.
+        case duringWaits
+    }
+
     // MARK: Opening and closing
 
     /// Registers a non-blocking descriptor, once for its lifetime. Both directions count as ready: nobody has tried yet.
-    package static func open(fileDescriptor: Int32) throws(PollError) -> PollDescriptor {
+    package static func open(
+        fileDescriptor: Int32, watchingWrites: WriteWatch = .always
+    ) throws(PollError) -> PollDescriptor {
         Sanitizer.hide()
         defer { Sanitizer.unhide() }
         let reference = PollRecordPool.take()
         reference.record.fileDescriptor = fileDescriptor
+        reference.record.watchesWritesDuringWaits = watchingWrites == .duringWaits
         let generation = reference.record.generation.wrappingAdd(1, ordering: .relaxed).newValue
         // The record has had this generation before, 65,536 lives ago. If that one has hung up, this one has not.
         _ = reference.record.hungUpGeneration.compareExchange(
             expected: UInt32(generation), desired: .max, ordering: .relaxed)
-        let result = Scheduler.shared.record.poller.add(fileDescriptor, token: reference.token)
+        let result = Scheduler.shared.record.poller.add(
+            fileDescriptor, token: reference.token, forWriting: watchingWrites == .always)
         guard result == 0 else {
             PollRecordPool.put(reference)
             throw PollError(errno: -result)
@@ -112,6 +125,10 @@ package struct PollDescriptor: Sendable {
         }
         // Without this, a program that accepts on its main thread before its first goroutine waits for ever.
         if waiter.record.kind == .thread { Scheduler.shared.startFirstThreadIfNeeded() }
+        // Before the waiter is announced: what was so already is an event, which finds the waiter or is found by its commit.
+        // The descriptor stays registered meanwhile: who waits holds a reference to it.
+        let beginsWatching = direction == .write && reference.record.watchesWritesDuringWaits
+        if beginsWatching { watchWriting(true) }
         let isLimited = limit != .distantFuture
         if isLimited {
             unsafe Scheduler.shared.startTimer(
@@ -133,7 +150,14 @@ package struct PollDescriptor: Sendable {
         if isLimited {
             unsafe Scheduler.shared.stopTimer(&waiter.pointer.pointee.timer)
         }
+        if beginsWatching { watchWriting(false) }
         return waiter.record.wokenByEvent
+    }
+
+    /// One goroutine at a time waits for writing, so nobody else does this meanwhile.
+    private func watchWriting(_ isOn: Bool) {
+        Scheduler.shared.record.poller.watchWriting(
+            reference.record.fileDescriptor, token: reference.token, isOn)
     }
 
     /// Records that another attempt is worth while without an event: the last one did not use up what there was.
@@ -142,6 +166,11 @@ package struct PollDescriptor: Sendable {
         let slot = unsafe reference.slot(direction)
         _ = unsafe slot.pointee.word.compareExchange(
             expected: PollSlot.empty, desired: PollSlot.ready, ordering: .relaxed)
+    }
+
+    /// Whether the next wait would return at once. For tests.
+    package func isKnownReady(_ direction: Direction) -> Bool {
+        unsafe reference.slot(direction).pointee.word.load(ordering: .relaxed) == PollSlot.ready
     }
 
     /// Notes that a read has found less than it asked for: the stream is drained, and the next event will come by itself.
@@ -259,6 +288,7 @@ struct PollRecord: ~Copyable {
     let hasUrgentData = Atomic<Bool>(false)
     // Written while nobody else knows the descriptor.
     var fileDescriptor: Int32 = -1
+    var watchesWritesDuringWaits = false
     /// Part of the token that the kernel keeps: an event of an earlier life is recognised.
     let generation = Atomic<UInt16>(0)
     /// Link of the pool's list.

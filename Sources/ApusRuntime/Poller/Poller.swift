@@ -34,11 +34,18 @@ struct Poller: ~Copyable {
         if result < 0 { fail("cannot wake the network poller (error \(-result))") }
     }
 
-    /// Registers a descriptor once, for both directions. Zero or a negative error.
-    func add(_ descriptor: Int32, token: UInt64) -> Int32 {
-        let result = apus_poller_add(queue, descriptor, token)
+    /// Registers a descriptor once, for reading, and for writing too unless that is watched only at times. Zero or a
+    /// negative error.
+    func add(_ descriptor: Int32, token: UInt64, forWriting: Bool) -> Int32 {
+        let result = apus_poller_add(queue, descriptor, token, forWriting)
         if result == 0 { descriptorCount.add(1, ordering: .relaxed) }
         return result
+    }
+
+    /// Begins or ends watching a registered descriptor for writing. Whether it is writable already is an event, too.
+    func watchWriting(_ descriptor: Int32, token: UInt64, _ isOn: Bool) {
+        let result = apus_poller_watch_writing(queue, descriptor, token, isOn)
+        if result < 0 { fail("cannot watch a socket for writing (error \(-result))") }
     }
 
     func remove(_ descriptor: Int32) {

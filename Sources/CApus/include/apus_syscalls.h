@@ -135,8 +135,11 @@ struct apus_poll_event {
 int apus_poller_open(void);
 /// A descriptor (or identifier) that wakes `apus_poller_wait` on that queue.
 int apus_poller_open_waker(int poller);
-/// One registration for the life of `descriptor`: edge triggered, both directions.
-int apus_poller_add(int poller, int descriptor, uint64_t token);
+/// One registration for the life of `descriptor`: edge triggered, for reading, and for writing too unless that is watched
+/// only at times.
+int apus_poller_add(int poller, int descriptor, uint64_t token, bool for_writing);
+/// Begins or ends watching a registered descriptor for writing. Beginning tells at once what is so already.
+int apus_poller_watch_writing(int poller, int descriptor, uint64_t token, bool is_on);
 int apus_poller_remove(int poller, int descriptor);
 /// Breaks one wait. Waits that begin later than the call see it too, until one of them has.
 int apus_poller_wake(int poller, int waker);

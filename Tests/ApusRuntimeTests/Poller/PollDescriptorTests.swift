@@ -14,18 +14,18 @@ struct PollDescriptorTests {
         let far: Int32
         let poll: PollDescriptor
 
-        init() throws {
+        init(datagrams: Bool = false, watchingWrites: PollDescriptor.WriteWatch = .always) throws {
             var pair: [Int32] = [-1, -1]
             #if os(Linux)
-            let type = Int32(SOCK_STREAM.rawValue)
+            let type = Int32((datagrams ? SOCK_DGRAM : SOCK_STREAM).rawValue)
             #else
-            let type = SOCK_STREAM
+            let type = datagrams ? SOCK_DGRAM : SOCK_STREAM
             #endif
             try #require(unsafe socketpair(AF_UNIX, type, 0, &pair) == 0)
             for descriptor in pair { try #require(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0) }
             near = pair[0]
             far = pair[1]
-            poll = try PollDescriptor.open(fileDescriptor: near)
+            poll = try PollDescriptor.open(fileDescriptor: near, watchingWrites: watchingWrites)
         }
 
         func close() {
@@ -53,6 +53,12 @@ struct PollDescriptorTests {
         func fill() {
             let bytes = [UInt8](repeating: 2, count: 65536)
             while unsafe apus_socket_send(near, bytes, bytes.count) > 0 {}
+        }
+
+        /// Takes all that the watched side has sent.
+        func drain() {
+            var bytes = [UInt8](repeating: 0, count: 65536)
+            while unsafe apus_socket_receive(far, &bytes, bytes.count) > 0 {}
         }
 
         /// The wait that takes note of the readiness that every descriptor starts with.
@@ -102,20 +108,66 @@ struct PollDescriptorTests {
         #expect(pair.poll.wait(.read, deadline: .now) == .deadlineExceeded)
     }
 
-    @Test("A full buffer is writable again when it was read")
-    func writable() throws {
-        let pair = try Pair()
+    @Test(
+        "A full buffer is writable again when it was read, however writes are watched",
+        arguments: [PollDescriptor.WriteWatch.always, .duringWaits])
+    func writable(watch: PollDescriptor.WriteWatch) throws {
+        let pair = try Pair(watchingWrites: watch)
         defer { pair.close() }
         go {
             pair.takeFirst(.write)
-            pair.fill()
-            let reader = go {
-                var bytes = [UInt8](repeating: 0, count: 65536)
-                while unsafe apus_socket_receive(pair.far, &bytes, bytes.count) > 0 {}
+            for _ in 0..<50 {
+                pair.fill()
+                let reader = go { pair.drain() }
+                #expect(pair.poll.wait(.write, deadline: .distantFuture) == .ready)
+                reader.join()
             }
-            #expect(pair.poll.wait(.write, deadline: .distantFuture) == .ready)
-            reader.join()
         }.join()
+    }
+
+    @Test("Who watches writes during waits only is told what was so before the wait")
+    func writableBeforeTheWait() throws {
+        let pair = try Pair(watchingWrites: .duringWaits)
+        defer { pair.close() }
+        pair.takeFirst(.write)
+        for _ in 0..<50 {
+            pair.fill()
+            pair.drain()
+            #expect(pair.poll.wait(.write, deadline: .distantFuture) == .ready)
+        }
+    }
+
+    @Test("A wait for writing that watches only meanwhile ends at its deadline, and with the descriptor")
+    func watchedWaitEnds() throws {
+        let pair = try Pair(watchingWrites: .duringWaits)
+        defer { pair.close() }
+        pair.takeFirst(.write)
+        pair.fill()
+        #expect(pair.poll.wait(.write, deadline: .after(.milliseconds(1))) == .deadlineExceeded)
+        let waiter = go { pair.poll.wait(.write, deadline: .distantFuture) }
+        // Wakes it, whether it waits already or not.
+        pair.poll.evict()
+        #expect(waiter.join() == .closed)
+    }
+
+    @Test("Nothing is told of datagrams that have left, unless somebody waits")
+    func datagramsThatLeave() throws {
+        let other = try Pair()
+        defer { other.close() }
+        other.takeFirst(.read)
+        let pair = try Pair(datagrams: true, watchingWrites: .duringWaits)
+        defer { pair.close() }
+        pair.takeFirst(.write)
+        for _ in 0..<20 {
+            let byte: [UInt8] = [1]
+            #expect(unsafe apus_socket_send(pair.near, byte, 1) == 1)
+            pair.drain()
+            // An event behind it: the kernel tells them in order.
+            other.write()
+            #expect(other.poll.wait(.read, deadline: .distantFuture) == .ready)
+            #expect(other.read() == 1)
+            #expect(!pair.poll.isKnownReady(.write))
+        }
     }
 
     @Test("A hang-up makes reading ready for good")
