@@ -66,10 +66,11 @@ let package = Package(
         ),
 
         // The build tool: what it decides, and its command line.
+        .target(name: "CApusBuild"),
         .target(
             name: "ApusBuild",
             dependencies: [
-                .product(name: "Subprocess", package: "swift-subprocess"),
+                "CApusBuild", .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],

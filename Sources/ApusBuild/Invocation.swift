@@ -30,4 +30,17 @@ public struct Invocation: Sendable {
     public func path(_ text: String) -> FilePath {
         directory.pushing(FilePath(text)).lexicallyNormalized()
     }
+
+    /// A path for the user to read: relative where it is below the folder in which the tool was called.
+    public func relative(_ path: FilePath) -> String {
+        var path = path
+        return path.removePrefix(directory) ? path.string : path.string
+    }
+
+    /// A path where something is to be put: a folder, if it ends with a slash.
+    public func output(_ text: String) throws -> FilePath {
+        let path = path(text)
+        if text.hasSuffix("/") && !isDry { try Files.makeFolder(path) }
+        return path
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The command line: what can be said, and nothing else. Each command has a file of its own in Commands/, which reads its
-// flags and calls ApusBuild.
+// flags and calls ApusBuild. Main.swift runs them.
 
 import ApusBuild
 import ArgumentParser
@@ -11,12 +11,21 @@ struct Apus: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",
         abstract: "Builds, tests and ships Swift packages: static binaries, for any target, never built twice.",
-        subcommands: [VersionCommand.self]
+        discussion: """
+            Other commands can be added: a program apus-NAME on PATH is apus NAME.
+            """,
+        subcommands: [
+            BuildCommand.self,
+            RunCommand.self,
+            InstallCommand.self,
+            CleanCommand.self,
+            EnvCommand.self,
+            VersionCommand.self,
+            CompletionCommand.self,
+        ]
     )
-}
 
-struct VersionCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "version", abstract: "Shows the version.")
-
-    func run() { print("apus version \(ToolVersion.current)") }
+    static func main() async {
+        await Main.run(arguments: Array(CommandLine.arguments.dropFirst()))
+    }
 }

@@ -149,3 +149,12 @@ private final class LineSink: Sendable {
 
     func take(_ stream: CommandStream, _ text: String) { oneAtATime.withLock { _ in line(stream, text) } }
 }
+
+/// Keeps lines, to be shown if something goes wrong.
+final class LineCollector: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    func take(_ line: String) { lines.withLock { $0.append(line) } }
+
+    var all: [String] { lines.withLock { $0 } }
+}

@@ -78,7 +78,7 @@ public enum Files {
         }
     }
 
-    private static func naming(_ path: FilePath, _ operation: String, _ body: () throws -> Void) throws {
+    static func naming(_ path: FilePath, _ operation: String, _ body: () throws -> Void) throws {
         do { try body() } catch let error as ToolError { throw error } catch {
             throw ToolError("cannot \(operation) \(path): \(reason(error))", status: .cannotCreate)
         }

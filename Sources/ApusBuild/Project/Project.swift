@@ -39,3 +39,18 @@ public struct Project: Sendable, Equatable {
         root.appending(".build").appending("apus").appending(variant)
     }
 }
+
+extension Project {
+    /// Removes what the tool has built here.
+    public func clean(_ invocation: Invocation) throws {
+        for folder in [binaries, scratch("")] where Files.exists(folder) {
+            let command = Command("rm", ["-r", folder.string]).description
+            if invocation.isDry {
+                invocation.console.say(command)
+                continue
+            }
+            invocation.console.command(command)
+            try Files.remove(folder)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a build must know of the target that it is for. `Target/` finds out, from names and from what is installed.
+
+public import SystemPackage
+
+/// Where a program is to run, and how SwiftPM is told.
+public struct BuildDestination: Sendable, Equatable {
+    public var platform: Platform
+    /// What it is called in names of files: `linux-arm64`, or a triple where one was given.
+    public var fileSuffix: String
+    /// The user named it, even if it is this machine: its files carry its name (`bin/NAME-linux-amd64`).
+    public var isNamed: Bool
+    /// Arguments of `swift build` that choose it: `--swift-sdks-path …`, `--swift-sdk …`.
+    public var arguments: [String]
+    /// What is different in the environment of `swift build`.
+    public var environment: [String: String?]
+    /// The content of what these arguments name (the SDK's hash), for the question whether anything has changed.
+    public var identity: String
+    /// Makes the program from what SwiftPM has compiled, where SwiftPM cannot link it itself. `nil`: it can.
+    public var link: LinkStep?
+
+    /// A link step of one's own.
+    public struct LinkStep: Sendable, Equatable {
+        /// Says which step it is, for comparing.
+        public let name: String
+        /// Links the product whose modules lie in the folder, and gives the file that it has made.
+        public let run: @Sendable (_ product: String, _ buildFolder: FilePath, Invocation) async throws -> FilePath
+
+        public init(
+            name: String, run: @escaping @Sendable (String, FilePath, Invocation) async throws -> FilePath
+        ) {
+            self.name = name
+            self.run = run
+        }
+
+        public static func == (left: LinkStep, right: LinkStep) -> Bool { left.name == right.name }
+    }
+
+    public init(
+        platform: Platform, fileSuffix: String? = nil, isNamed: Bool = false, arguments: [String] = [],
+        environment: [String: String?] = [:],
+        identity: String = "", link: LinkStep? = nil
+    ) {
+        self.platform = platform
+        self.fileSuffix = fileSuffix ?? platform.fileSuffix
+        self.isNamed = isNamed
+        self.arguments = arguments
+        self.environment = environment
+        self.identity = identity
+        self.link = link
+    }
+
+    /// This machine.
+    public static var host: BuildDestination { BuildDestination(platform: .host) }
+}
+
+extension Platform {
+    /// The machine that this runs on.
+    public static var host: Platform {
+        #if arch(x86_64)
+        Platform(system: "linux", architecture: "amd64")
+        #elseif arch(arm64)
+        Platform(system: "linux", architecture: "arm64")
+        #elseif arch(riscv64)
+        Platform(system: "linux", architecture: "riscv64")
+        #else
+        #error("name this architecture in Go's words")
+        #endif
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one place that knows how SwiftPM is called: which flags make a static program, where it works, what its output
+// means. The native build system is named always: others ignore `-static-executable` without a word.
+
+private import Subprocess
+internal import Synchronization
+public import SystemPackage
+
+/// How SwiftPM's calls are dressed: the cache's flags, its environment, a program that starts them at another path, and
+/// the way back from paths that they then print. `Cache/` and `Workspace/` make these.
+public struct BuildSurroundings: Sendable {
+    /// Further arguments of `swift build`.
+    public var arguments: [String]
+    public var environment: [String: String?]
+    /// Turns a command into the one that is run in its stead.
+    public var wrap: @Sendable (Command) -> Command
+    /// Turns a line that was printed inside into what the user should read.
+    public var translate: @Sendable (String) -> String
+    /// Where the project's folder and the folders in it are, seen from inside.
+    public var inside: @Sendable (FilePath) -> FilePath
+    /// Different where these would make different results.
+    public var identity: String
+
+    public init(
+        arguments: [String] = [], environment: [String: String?] = [:],
+        wrap: @escaping @Sendable (Command) -> Command = { $0 },
+        translate: @escaping @Sendable (String) -> String = { $0 },
+        inside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
+        identity: String = ""
+    ) {
+        self.arguments = arguments
+        self.environment = environment
+        self.wrap = wrap
+        self.translate = translate
+        self.inside = inside
+        self.identity = identity
+    }
+
+    /// Calls as they are.
+    public static var plain: BuildSurroundings { BuildSurroundings() }
+}
+
+/// Calls `swift build` for one package, one target and one set of flags.
+struct SwiftPMDriver: Sendable {
+    enum Goal: Equatable {
+        case product(String)
+        /// All that the tests need.
+        case tests
+    }
+
+    let invocation: Invocation
+    let project: Project
+    let toolchain: Toolchain
+    let destination: BuildDestination
+    let settings: BuildSettings
+    let surroundings: BuildSurroundings
+
+    /// Where SwiftPM works.
+    var scratch: FilePath { project.scratch(settings.scratchName(for: destination)) }
+
+    /// Where it leaves products.
+    var products: FilePath { scratch.appending(settings.configuration.rawValue) }
+
+    /// Its description of all steps, for llbuild.
+    var manifest: FilePath { scratch.appending("\(settings.configuration.rawValue).yaml") }
+
+    /// The flags that decide about what is compiled and linked. A part of the key of what was built.
+    var flags: [String] {
+        var flags = ["--build-system", "native", "-c", settings.configuration.rawValue]
+        flags += destination.arguments
+        if settings.linkage == .static {
+            // The first links the Swift libraries of a Swift SDK statically, the second everything.
+            if !destination.arguments.isEmpty { flags.append("--static-swift-stdlib") }
+            flags += ["-Xswiftc", "-static-executable"]
+        }
+        return flags + settings.arguments + surroundings.arguments
+    }
+
+    /// What is different in its environment.
+    var environment: [String: String?] {
+        destination.environment.merging(settings.environment) { $1 }.merging(surroundings.environment) { $1 }
+    }
+
+    func command(for goal: Goal) -> Command {
+        var arguments = ["--package-path", surroundings.inside(project.root).string]
+        arguments += ["--scratch-path", surroundings.inside(scratch).string]
+        arguments += flags
+        if let jobs = settings.jobs { arguments += ["--jobs", String(jobs)] }
+        switch goal {
+        case .product(let name): arguments += ["--product", name]
+        case .tests: arguments.append("--build-tests")
+        }
+        return surroundings.wrap(
+            Command(toolchain.tool("swift-build").string, arguments, environment: environment))
+    }
+
+    /// Builds something, and shows what the compiler has to say about it.
+    ///
+    /// - Throws: `ToolError` when it fails. Why has been shown then.
+    func build(_ goal: Goal) async throws {
+        let title =
+            switch goal {
+            case .product(let name): name
+            case .tests: "tests"
+            }
+        let report = BuildReport(title: title, platform: destination.platform, console: invocation.console)
+        let status = try await invocation.commands.run(command(for: goal)) { _, line in
+            report.take(surroundings.translate(line))
+        }
+        report.finish()
+        guard status.isSuccess else {
+            let place = destination.isNamed ? " for \(destination.platform)" : ""
+            throw ToolError("the build of \(title)\(place) has failed", status: .failure)
+        }
+    }
+}
+
+/// Shows the output of one `swift build` as it comes.
+private final class BuildReport: Sendable {
+    private let title: String
+    private let platform: Platform
+    private let console: Console
+    private let output = Mutex(SwiftPMOutput())
+
+    init(title: String, platform: Platform, console: Console) {
+        self.title = title
+        self.platform = platform
+        self.console = console
+    }
+
+    func take(_ line: String) { show(output.withLock { $0.take(line) }) }
+
+    func finish() {
+        show(output.withLock { $0.finish() })
+        console.clearProgress()
+    }
+
+    private func show(_ lines: [SwiftPMOutput.Line]) {
+        for line in lines {
+            switch line {
+            case .step(let step, let count, let text):
+                console.progress("\(title) \(platform) [\(step)/\(count)] \(text)")
+                console.detail("[\(step)/\(count)] \(text)")
+                console.event(
+                    BuildEvent(.step, product: title, target: platform, step: step, steps: count, text: text))
+            case .activity(let text):
+                console.progress("\(title) \(platform) \(text)")
+                console.detail(text)
+                console.event(BuildEvent(.step, product: title, target: platform, text: text))
+            case .chatter, .harmless:
+                break
+            case .message(let severity, let text):
+                console.passThrough(text)
+                console.event(
+                    BuildEvent(.message, product: title, target: platform, text: text, severity: severity))
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Builds the tests of a package, for `apus test`, which runs them itself.
+
+public import SystemPackage
+
+/// What was built of a package's tests: an executable file that takes Swift Testing's and XCTest's arguments.
+public struct TestBundle: Sendable, Equatable {
+    /// `PACKAGEPackageTests.xctest`
+    public let file: FilePath
+    public let platform: Platform
+    /// The folder that it lies in, with the executables and resources that tests may start and read.
+    public let folder: FilePath
+    /// What it needs in its environment.
+    public let environment: [String: String]
+}
+
+extension Builder {
+    /// Builds the package's test bundle. Debug and dynamic unless `settings` say otherwise: no library of tests exists as
+    /// a static archive.
+    ///
+    /// Flags of SwiftPM's go into `settings.arguments` (`--sanitize=thread`, `--enable-code-coverage`), and a word that keeps their
+    /// results apart from others into `settings.variant` (`race`, `cover`).
+    ///
+    /// - Throws: `ToolError` when the package has no tests, or they do not compile.
+    public func buildTests(
+        settings: BuildSettings = BuildSettings(configuration: .debug, linkage: .dynamic),
+        for destination: BuildDestination = .host
+    ) async throws -> TestBundle {
+        guard facts.hasTests else {
+            throw ToolError("the package \(facts.name) has no tests", status: .usage)
+        }
+        var settings = settings
+        settings.linkage = .dynamic
+        settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
+        let driver = driver(for: destination, settings, .plain)
+        try await driver.build(.tests)
+        let bundle = driver.products.appending("\(facts.name)PackageTests.xctest")
+        if !invocation.isDry {
+            guard Files.exists(bundle) else {
+                throw ToolError("SwiftPM has built the tests of \(facts.name), but not \(bundle)", status: .software)
+            }
+            let header = try ELFFile.read(bundle)
+            if let machine = ELFFile.Machine(architecture: destination.platform.architecture),
+                header.machine != machine
+            {
+                throw ToolError(
+                    "the tests were to be for \(destination.platform), and the linker made them for \(header.machine)",
+                    status: .software)
+            }
+        }
+        return TestBundle(file: bundle, platform: destination.platform, folder: driver.products, environment: [:])
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ctrl-C and its like. A signal cancels the task that does the call's work; that ends the children (CommandRunner) and
+// removes what was half made (Files.replace), and the process ends with the status that shells expect.
+
+private import CApusBuild
+internal import Dispatch
+internal import Synchronization
+internal import SystemPackage
+
+/// A signal has ended the call.
+public struct Interruption: Error, Sendable, Equatable {
+    /// SIGINT is 2, SIGTERM 15.
+    public let signal: Int32
+
+    /// What the process ends with: 130, 143.
+    public var status: Int32 { 128 + signal }
+
+    /// Runs `body`, and cancels it when SIGINT, SIGTERM or SIGHUP come.
+    ///
+    /// May be called once in a process.
+    ///
+    /// - Throws: What `body` throws; `Interruption` instead when a signal was the reason.
+    public static func cancelling<Result: Sendable>(
+        _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        let received = Mutex<Int32?>(nil)
+        let pipe = try FileDescriptor.pipe(options: .closeOnExec)
+        let task = Task { try await body() }
+        let source = DispatchSource.makeReadSource(fileDescriptor: pipe.readEnd.rawValue)
+        source.setEventHandler {
+            var number: UInt8 = 0
+            let count = try? unsafe withUnsafeMutableBytes(of: &number) { try unsafe pipe.readEnd.read(into: $0) }
+            guard count == 1 else { return }
+            received.withLock { $0 = $0 ?? Int32(number) }
+            task.cancel()
+        }
+        source.activate()
+        let failure = apus_build_watch_signals(pipe.writeEnd.rawValue)
+        precondition(failure == 0, "apus: signals cannot be watched: errno \(-failure)")
+
+        let result = await task.result
+        if case .failure = result, let signal = received.withLock({ $0 }) { throw Interruption(signal: signal) }
+        return try result.get()
+    }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the build tool needs and Swift cannot express.
+
+#ifndef CAPUS_BUILD_H
+#define CAPUS_BUILD_H
+
+/// Has SIGINT, SIGTERM and SIGHUP written into a pipe, one byte with the signal's number for each, instead of ending the
+/// process. Programs that it executes get the signals' default actions back. Returns 0, or -errno.
+int apus_build_watch_signals(int descriptor);
+
+/// Has two paths change places in one step (renameat2, RENAME_EXCHANGE). Returns 0, or -errno: -EINVAL where the file
+/// system cannot do that.
+int apus_build_exchange(const char *_Nonnull one, const char *_Nonnull other);
+
+#endif

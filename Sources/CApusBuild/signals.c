@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A handler may call next to nothing; Swift's code may not run in one at all. So it writes a byte.
+
+#include "CApusBuild.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static volatile int pipe_descriptor = -1;
+
+static void note_signal(int signal_number) {
+    int saved = errno;
+    unsigned char byte = (unsigned char)signal_number;
+    // A pipe that is full holds enough of them.
+    ssize_t written = write(pipe_descriptor, &byte, 1);
+    (void)written;
+    errno = saved;
+}
+
+int apus_build_watch_signals(int descriptor) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    pipe_descriptor = descriptor;
+    for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++) {
+        struct sigaction former;
+        if (sigaction(signals[index], NULL, &former) != 0) {
+            return -errno;
+        }
+        // Who started us with `nohup` does not want to be asked.
+        if (former.sa_handler == SIG_IGN) {
+            continue;
+        }
+        struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+        sigemptyset(&action.sa_mask);
+        if (sigaction(signals[index], &action, NULL) != 0) {
+            return -errno;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ApusBuild
+import ArgumentParser
+import SystemPackage
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Build a program, and run it.",
+        discussion: """
+            The program takes the place of apus: it gets the terminal, the signals and the exit status. All that follows
+            PRODUCT, or --, are its arguments. PRODUCT may be left out where the package has one executable.
+            """
+    )
+
+    @OptionGroup var build: BuildFlags
+    @OptionGroup var console: ConsoleFlags
+
+    @Argument(parsing: .captureForPassthrough, help: "The product, and its arguments.")
+    var words: [String] = []
+
+    func run() async throws {
+        let invocation = try console.invocation()
+        let project = try Project.find(from: invocation.directory)
+        let builder = try await Builder(invocation, project: project)
+        let (product, arguments) = try split(builder.facts)
+        let built = try await builder.build(BuildRequest(products: [product], settings: build.settings))
+        let command = Command(built[0].file.string, arguments)
+        if invocation.isDry {
+            invocation.console.say(command.description)
+            return
+        }
+        invocation.console.command(command.description)
+        try ProcessReplacement.become(command, invocation)
+    }
+
+    /// The product and its arguments.
+    private func split(_ facts: PackageFacts) throws -> (product: String, arguments: [String]) {
+        if let first = words.first, first != "--" {
+            var rest = words.dropFirst()
+            if rest.first == "--" { rest = rest.dropFirst() }
+            return (first, Array(rest))
+        }
+        let executables = facts.executables
+        guard executables.count == 1 else {
+            throw ToolError(
+                executables.isEmpty
+                    ? "the package \(facts.name) has no executable products"
+                    : "the package \(facts.name) has several executable products, and none was named",
+                remedy: executables.isEmpty ? nil : "apus run " + executables.joined(separator: " | "), status: .usage)
+        }
+        return (executables[0], Array(words.dropFirst()))
+    }
+}

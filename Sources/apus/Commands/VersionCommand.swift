@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ApusBuild
+import ArgumentParser
+
+struct VersionCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "version", abstract: "Show the version of apus, and of the Swift toolchain that it uses.")
+
+    func run() async throws {
+        let invocation = try Invocation.current()
+        print("apus version \(ToolVersion.current) \(Platform.host)")
+        if let toolchain = try? await Toolchain.find(invocation), let version = try? await toolchain.version(invocation)
+        {
+            print(version)
+        } else {
+            print("there is no Swift toolchain on PATH")
+        }
+    }
+}
