@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ApusBuild
+import SystemPackage
 import Testing
 
 @Suite("Command")

@@ -155,12 +155,13 @@ public final class HTTPServer: Sendable {
         guard begin(listener) else { return listener.close() }
         defer { end(listener) }
         while true {
-            try? places?.acquire()
+            // A cancelled goroutine gets no place, nor a connection.
+            let hasPlace = (try? places?.acquire()) != nil
             let transport: any Connection
             do throws(NetError) {
                 transport = try listener.accept()
             } catch {
-                places?.release()
+                if hasPlace { places?.release() }
                 if isDraining { return }
                 throw error
             }

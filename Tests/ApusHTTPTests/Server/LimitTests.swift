@@ -119,6 +119,23 @@ struct LimitTests {
         try server.stop()
     }
 
+    @Test("A serve that is cancelled while it waits for a place gives none back")
+    func cancelledWithoutPlace() throws {
+        var limits = HTTPServer.Limits()
+        limits.connections = 1
+        let server = HTTPServer(limits: limits) { _, response in try response.send("ok") }
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        let serving = go { () throws in try server.serve(on: listener) }
+        let client = RawClient(connection: try TCPConnection(to: listener.localAddress))
+        client.send(message("GET / HTTP/1.1", "Host: a"))
+        #expect(try client.readResponse().text == "ok")
+        serving.cancel()
+        #expect(throws: NetError.self) { try serving.join() }
+        // A place too many would stop the program here.
+        client.connection.close()
+        #expect(server.shutdown())
+    }
+
     // MARK: Slow clients
 
     /// How many connections this process can have at both ends, beside what else it has open.
