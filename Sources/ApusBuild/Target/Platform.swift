@@ -14,6 +14,10 @@ public struct Platform: Sendable, Hashable, Codable, CustomStringConvertible {
         self.variant = variant
     }
 
+    /// The machine's own.
+    public static let host = Platform(
+        system: "linux", architecture: Architecture.host.name, variant: Architecture.host == .arm ? "v7" : nil)
+
     /// As it is written: `linux/arm64`, `linux/arm/v7`.
     public var description: String {
         [system, architecture, variant].compactMap { $0 }.joined(separator: "/")

@@ -8,7 +8,8 @@
 import CApus
 
 struct ObjectFile: ~Copyable {
-    private let file: Int32
+    // Never changed; Swift 6.2 takes a `let` for one that `readSections` would change.
+    private var file: Int32
     private var sections: [Section] = []
 
     struct Section {

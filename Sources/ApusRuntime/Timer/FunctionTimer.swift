@@ -70,14 +70,23 @@ final class FunctionTimer: ManagedBuffer<Void, FunctionTimer.State> {
             context: UnsafeMutableRawPointer(state), argument: 0)
     }
 
+    /// The queue's reference on its way to the goroutine.
+    ///
+    /// SAFETY: nobody uses it but the one goroutine that takes it over. (A `nonisolated(unsafe) let` would say the same, but
+    /// Swift 6.2 refuses to let a `sending` closure capture one.)
+    @safe
+    private struct Handover: @unchecked Sendable {
+        let timer: Unmanaged<FunctionTimer>
+    }
+
     /// Starts the goroutine, which takes over the queue's reference and keeps it until the function has returned.
     private static func fire(_ state: UnsafeMutablePointer<State>) {
-        nonisolated(unsafe) let timer = unsafe state.pointee.timer
+        let handover = unsafe Handover(timer: state.pointee.timer)
         func start() {
             _ = spawn(
                 birthplace: Birthplace(fileID: #fileID, line: #line), name: nil, stackSize: nil, scope: nil
             ) {
-                let timer = unsafe timer.takeRetainedValue()
+                let timer = unsafe handover.timer.takeRetainedValue()
                 // Who started the timer did so before: `startTimer` has released it.
                 unsafe withUnsafePointer(to: timer.state.pointee.node) { unsafe Sanitizer.acquire($0) }
                 unsafe timer.state.pointee.body()

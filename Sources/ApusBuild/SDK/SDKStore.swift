@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where targets that were added are kept, below the tool's data folder:
+//
+//     targets/linux-arm64/target.json      the record; it names the content
+//     targets/linux-arm64/CONTENT/sdks/    for --swift-sdks-path, and whatever else the target is made of
+//     targets/linux-arm64.lock             held by whoever changes the target
+//
+// A target is replaced by writing its new content beside the old one, then the record, in one step, and then removing the
+// old content. Whoever is killed in between leaves content that no record names: the next change removes it.
+
+internal import FoundationEssentials
+public import SystemPackage
+
+/// The targets that were added.
+public struct SDKStore: Sendable {
+    public let folder: FilePath
+
+    public init(folders: ToolFolders) { folder = folders.data.appending("targets") }
+
+    /// The folder of one target.
+    func folder(of name: TargetName) -> FilePath { folder.appending(name.fileSuffix) }
+
+    /// The folder of a target's content.
+    func content(of record: TargetRecord, named name: TargetName) -> FilePath {
+        folder(of: name).appending(record.content)
+    }
+
+    func recordFile(of name: TargetName) -> FilePath { folder(of: name).appending("target.json") }
+
+    /// The record of a target, `nil` when it was not added.
+    public func record(of name: TargetName) throws -> TargetRecord? { try TargetRecord.read(recordFile(of: name)) }
+
+    /// All targets that were added, in the order of their names. Those whose record cannot be read are among them.
+    public func names() -> [TargetName] {
+        guard let entries = try? FileManager.default.contentsOfDirectory(atPath: folder.string) else { return [] }
+        let names = entries.sorted().compactMap { entry -> TargetName? in
+            guard Files.exists(folder.appending(entry).appending("target.json")) else { return nil }
+            // A folder is called as the file suffix says, which is a triple or a platform with hyphens.
+            let platform = entry.split(separator: "-").joined(separator: "/")
+            return (try? TargetName(parsing: platform)) ?? (try? TargetName(parsing: entry))
+        }
+        return names
+    }
+}

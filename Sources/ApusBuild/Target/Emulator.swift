@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// QEMU's user emulation, which runs a program for another processor as if it were one of this machine's.
+
+internal import FoundationEssentials
+public import SystemPackage
+
+/// A `qemu-ARCHITECTURE` that is installed.
+public struct Emulator: Sendable, Equatable {
+    public let program: FilePath
+
+    public init(program: FilePath) { self.program = program }
+
+    /// The one for `architecture`, on PATH: from Debian's `qemu-user` or `qemu-user-static`.
+    public static func find(for architecture: Architecture, environment: [String: String]) -> Emulator? {
+        let names = ["qemu-\(architecture.emulatorName)", "qemu-\(architecture.emulatorName)-static"]
+        return names.lazy.compactMap { Programs.find($0, environment: environment) }.first.map(Emulator.init)
+    }
+
+    /// The command that runs `guest` with shared libraries from `sysroot`.
+    public func command(
+        running guest: FilePath, arguments: [String], sysroot: FilePath?, libraryFolders: [FilePath]
+    ) -> Command {
+        var words: [String] = []
+        if let sysroot { words += ["-L", sysroot.string] }
+        if !libraryFolders.isEmpty {
+            words += ["-E", "LD_LIBRARY_PATH=" + libraryFolders.map(\.string).joined(separator: ":")]
+        }
+        // QEMU takes what begins with a hyphen as its own until it has seen the program, which a path never is.
+        return Command(program.string, words + [guest.string] + arguments)
+    }
+}
+
+/// Programs on PATH.
+enum Programs {
+    /// The path of a program, where PATH has it.
+    static func find(_ name: String, environment: [String: String]) -> FilePath? {
+        // What Debian's own login gives, for an environment without PATH.
+        let path = environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
+        for folder in path.split(separator: ":") {
+            let file = FilePath(String(folder)).appending(name)
+            if isProgram(file) { return file }
+        }
+        return nil
+    }
+
+    private static func isProgram(_ file: FilePath) -> Bool {
+        var isFolder = false
+        return FileManager.default.fileExists(atPath: file.string, isDirectory: &isFolder) && !isFolder
+            && FileManager.default.isExecutableFile(atPath: file.string)
+    }
+}

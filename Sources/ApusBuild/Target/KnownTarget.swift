@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the tool can make ready without being told where from.
+
+/// Where a target comes from when nobody says.
+enum KnownTarget {
+    /// The command that makes a target ready, complete where the tool knows a source.
+    static func commandToAdd(_ name: TargetName) -> String {
+        switch defaultSource(of: name) {
+        case .debian?: return "apus target add \(name) --from debian"
+        case .embedded?: return "apus target add \(name)"
+        case .bundle?, nil:
+            return "apus target add \(name) --from SDK --checksum SHA256, where SDK is a Swift SDK's file or URL"
+        }
+    }
+
+    /// - Returns: `nil` where only the user knows a source.
+    static func defaultSource(of name: TargetName) -> TargetRecord.Source.Kind? {
+        if EmbeddedModule.named(name) != nil, name.triple != nil || name.platform.architecture != "arm64" {
+            return name == .host ? nil : .embedded
+        }
+        return name == TargetName(Platform(system: "linux", architecture: "arm64")) ? .debian : nil
+    }
+}
+
+/// A target of the toolchain's Embedded modules, and what Zig calls the same.
+struct EmbeddedModule: Sendable, Equatable {
+    let platform: Platform
+    /// As in `lib/swift/embedded/Swift.swiftmodule/TRIPLE.swiftmodule`.
+    let triple: String
+    /// Options of `zig cc`.
+    let linkerOptions: [String]
+
+    static let all: [EmbeddedModule] = [
+        EmbeddedModule(
+            platform: Platform(system: "linux", architecture: "arm", variant: "v7"), triple: "armv7-none-none-eabi",
+            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=generic+v7a"]),
+        EmbeddedModule(
+            platform: Platform(system: "linux", architecture: "arm", variant: "v6"), triple: "armv6-none-none-eabi",
+            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=arm1176jzf_s"]),
+        EmbeddedModule(
+            platform: Platform(system: "linux", architecture: "arm64"), triple: "aarch64-none-none-elf",
+            linkerOptions: ["-target", "aarch64-linux-musl"]),
+        // The toolchain's objects pass floating-point numbers in integer registers.
+        EmbeddedModule(
+            platform: Platform(system: "linux", architecture: "riscv64"), triple: "riscv64-none-none-eabi",
+            linkerOptions: ["-target", "riscv64-linux-musl", "-mcpu=baseline_rv64-d-f", "-mabi=lp64"]),
+    ]
+
+    /// The one for a platform, or for its own triple.
+    static func named(_ name: TargetName) -> EmbeddedModule? {
+        all.first { module in
+            name.triple.map { $0.description == module.triple } ?? (module.platform == name.platform)
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From names to targets that can be built for: the machine's own, or what was added. Here the promise is kept that a
+// target's compiler is the one that its SDK was made with.
+
+internal import SystemPackage
+
+/// Finds out what builds for a name.
+public struct TargetResolver: Sendable {
+    private let invocation: Invocation
+    public let store: SDKStore
+
+    public init(_ invocation: Invocation) {
+        self.invocation = invocation
+        store = SDKStore(folders: invocation.folders)
+    }
+
+    /// The targets that a call asks for, by `--target` and its environment, in that order. At least one.
+    ///
+    /// - Parameter flags: The values of `--target`.
+    /// - Throws: `ToolError`: `usage` for names that are none, `unavailable` for targets that are not ready and for
+    ///   compilers that do not match, with the one command that mends it.
+    public func targets(flags: [String]) async throws -> [Target] {
+        let request = try TargetRequest(flags: flags, environment: invocation.environment)
+        if !request.isExplicit { return [.host(isExplicit: false)] }
+        var targets: [Target] = []
+        for name in request.names { targets.append(try await target(name, isExplicit: true)) }
+        return targets
+    }
+
+    /// The target of a name.
+    public func target(_ name: TargetName, isExplicit: Bool) async throws -> Target {
+        guard let record = try store.record(of: name) else {
+            if name == .host { return .host(isExplicit: isExplicit) }
+            throw notReady(name)
+        }
+        if record.toolchain == nil { try await checkCompiler(of: record, name: name) }
+        return target(record, name: name, isExplicit: isExplicit)
+    }
+
+    /// The target that a record describes. Its compiler is not looked at.
+    func target(_ record: TargetRecord, name: TargetName, isExplicit: Bool) -> Target {
+        let content = store.content(of: record, named: name)
+        let architecture = Architecture.named(name.platform.architecture)?.architecture ?? .host
+        var environment: [String: String?] = [:]
+        var options = ["--swift-sdks-path", content.appending("sdks").string, "--swift-sdk", record.sdk]
+        if let toolchain = record.toolchain {
+            let compiler = content.pushing(FilePath(toolchain)).appending("swiftc").string
+            environment["SWIFT_EXEC"] = compiler
+            // Package.swift is compiled by the compiler of the SwiftPM that reads it.
+            environment["SWIFT_EXEC_MANIFEST"] = Programs.find("swiftc", environment: invocation.environment)?.string
+        }
+        options += record.buildOptions.map { Self.expanded($0, content: content) }
+        return Target(
+            name: name, architecture: architecture, tier: record.tier, triple: record.triple, isExplicit: isExplicit,
+            buildOptions: options, staticOptions: record.staticOptions,
+            testOptions: record.testOptions?.map { Self.expanded($0, content: content) }, environment: environment,
+            linkStep: record.linking.map { linking in
+                LinkStep(
+                    linker: linking.linker.map { Self.expanded($0, content: content) },
+                    libraries: linking.libraries.map { content.pushing(FilePath($0)) },
+                    environment: ["ZIG_GLOBAL_CACHE_DIR": invocation.folders.cache.appending("zig").string])
+            },
+            sysroot: record.sysroot.map { content.pushing(FilePath($0)) },
+            libraryFolders: record.libraryFolders.map { FilePath("/").pushing(FilePath($0)) },
+            fingerprint: record.fingerprint)
+    }
+
+    /// Options in records name files of the content as `{content}/…`, so that the data folder can be moved.
+    private static func expanded(_ option: String, content: FilePath) -> String {
+        option.replacing("{content}", with: content.string)
+    }
+
+    private func checkCompiler(of record: TargetRecord, name: TargetName) async throws {
+        let version = try await Toolchain.version(invocation.commands)
+        guard version == record.compiler.version else {
+            throw ToolError(
+                "the target \(name) belongs to another compiler: it was added for \(record.compiler.version), and swiftc "
+                    + "is \(version)",
+                remedy: "apus target add \(name)", status: .unavailable)
+        }
+    }
+
+    private func notReady(_ name: TargetName) -> ToolError {
+        // A triple can be anything: perhaps another was meant, which was added.
+        let nearest =
+            name.triple == nil ? [] : Nearest.names(to: name.description, among: store.names().map(\.description))
+        return ToolError(
+            "the target \(name) is not ready",
+            remedy: nearest.isEmpty
+                ? KnownTarget.commandToAdd(name)
+                : "did you mean \(nearest.joined(separator: " or "))? Or: \(KnownTarget.commandToAdd(name))",
+            status: .unavailable)
+    }
+}
