@@ -83,10 +83,10 @@ private func exclusivityInterleaving(_ run: Run) {
     runGoroutines(8) { _ in
         let baton = Channel<Int>(capacity: 0)
         let other = Channel<Int>(capacity: 0)
-        nonisolated(unsafe) let cells = (makeCell(0), makeCell(1))
+        let cells = Shared(value: (makeCell(0), makeCell(1)))
         let a = go {
             for _ in 0..<run.count {
-                unsafe access(cells.0) { value in
+                access(cells.value.0) { value in
                     try? baton.send(1)
                     _ = other.receive()
                     value += 1
@@ -97,7 +97,7 @@ private func exclusivityInterleaving(_ run: Run) {
         let b = go {
             for _ in 0..<run.count {
                 _ = baton.receive()
-                unsafe access(cells.1) { value in
+                access(cells.value.1) { value in
                     try? other.send(1)
                     _ = baton.receive()
                     value += 1
@@ -106,8 +106,8 @@ private func exclusivityInterleaving(_ run: Run) {
         }
         a.join()
         b.join()
-        run.checkEqual(unsafe cells.0.value, run.count, "the first value")
-        run.checkEqual(unsafe cells.1.value, run.count, "the second value")
+        run.checkEqual(cells.value.0.value, run.count, "the first value")
+        run.checkEqual(cells.value.1.value, run.count, "the second value")
     }
 }
 
@@ -115,11 +115,11 @@ private func exclusivityInterleaving(_ run: Run) {
 /// run on its thread. Without an answer, the second ends the program with "Simultaneous accesses".
 private func exclusivityConflict(_ run: Run) {
     let cell = makeCell(0)
-    nonisolated(unsafe) let shared = cell
+    let shared = Shared(value: cell)
     let isInside = Channel<Void>(capacity: 0)
     let goOn = Channel<Void>(capacity: 0)
     let a = go {
-        unsafe access(shared) { value in
+        access(shared.value) { value in
             try? isInside.send(())
             _ = goOn.receive()
             value += 1
@@ -128,7 +128,7 @@ private func exclusivityConflict(_ run: Run) {
     let b = go {
         _ = isInside.receive()
         // Ordered by the channels, so it is no data race.
-        unsafe access(shared) { _ in Goroutine.yield() }
+        access(shared.value) { _ in Goroutine.yield() }
         try? goOn.send(())
     }
     a.join()

@@ -198,14 +198,14 @@ private func useAfterFree(_ run: Run) {
 private func useAfterFreeByAnother(_ run: Run) {
     let memory = UnsafeMutablePointer<Int>.allocate(capacity: 4)
     unsafe memory.initialize(repeating: 7, count: 4)
-    nonisolated(unsafe) let shared = unsafe memory
+    let shared = unsafe Shared(value: memory)
     let freed = Channel<Void>(capacity: 0)
     let reader = go {
         _ = freed.receive()
-        print(unsafe opaque(shared)[2])
+        print(unsafe opaque(shared.value)[2])
     }
     go {
-        unsafe shared.deallocate()
+        unsafe shared.value.deallocate()
         try? freed.send(())
     }
     reader.join()

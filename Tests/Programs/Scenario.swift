@@ -195,6 +195,12 @@ func runGoroutines(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
     group.wait()
 }
 
+/// What goroutines share on purpose, under an order that no compiler sees. (Swift 6.2 does not let closures that are sent
+/// capture a `nonisolated(unsafe) let`.)
+struct Shared<Value>: @unchecked Sendable {
+    let value: Value
+}
+
 /// Keeps an optimiser from knowing what a value is, or that it is not used.
 @inline(never)
 @_optimize(none)
