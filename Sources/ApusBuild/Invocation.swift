@@ -3,6 +3,7 @@
 // What every part of the tool needs to know of the call that it serves: where it was made, with which environment, what
 // to say things to, what to run commands with. Passed along explicitly, so that tests can make one of their own.
 
+internal import FoundationEssentials
 public import SystemPackage
 
 /// One call of the tool.
@@ -13,17 +14,29 @@ public struct Invocation: Sendable {
     public let console: Console
     public let commands: CommandRunner
     public let folders: ToolFolders
+    /// The program that this is: `apus` itself, which starts itself again for some of its work.
+    public let program: FilePath
 
     /// Work is shown and not done (`-n`).
     public var isDry: Bool { commands.isDry }
 
-    public init(directory: FilePath, environment: [String: String], console: Console, isDry: Bool = false) throws {
+    /// - Parameter program: Where `apus` is. `nil`: the program that is running.
+    public init(
+        directory: FilePath, environment: [String: String], console: Console, isDry: Bool = false,
+        program: FilePath? = nil
+    ) throws {
         self.directory = directory
         self.environment = environment
         self.console = console
+        self.program = program ?? Self.runningProgram
         self.folders = try ToolFolders(environment: environment)
         self.commands = CommandRunner(
             environment: environment, directory: directory, console: console, isDry: isDry)
+    }
+
+    private static var runningProgram: FilePath {
+        let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return FilePath(path ?? CommandLine.arguments[0])
     }
 
     /// A path as the user gave it: relative ones begin where the tool was called.

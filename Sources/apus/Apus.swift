@@ -22,6 +22,7 @@ struct Apus: AsyncParsableCommand {
             EnvCommand.self,
             VersionCommand.self,
             CompletionCommand.self,
+            InWorkspaceCommand.self,
         ]
     )
 

@@ -118,13 +118,20 @@ public struct Builder: Sendable {
             settings: settings, surroundings: surroundings)
     }
 
+    /// The workspace and the cache of builds with these settings.
+    func surroundings(for destination: BuildDestination, _ settings: BuildSettings) throws -> BuildSurroundings {
+        try .cached(
+            project, scratch: project.scratch(settings.scratchName(for: destination)), neighbours: [],
+            toolchain: toolchain, destination: destination, invocation)
+    }
+
     private func build(
         _ product: String, for destination: BuildDestination, _ settings: BuildSettings, at placement: Placement
     ) async throws -> BuiltProduct {
         let console = invocation.console
         console.event(BuildEvent(.start, product: product, target: destination.platform))
         do {
-            let driver = driver(for: destination, settings, .plain)
+            let driver = driver(for: destination, settings, try surroundings(for: destination, settings))
             try await driver.build(.product(product))
             if invocation.isDry {
                 console.say(

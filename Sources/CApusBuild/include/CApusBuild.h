@@ -5,6 +5,8 @@
 #ifndef CAPUS_BUILD_H
 #define CAPUS_BUILD_H
 
+#include "apus_workspace.h"
+
 /// Has SIGINT, SIGTERM and SIGHUP written into a pipe, one byte with the signal's number for each, instead of ending the
 /// process. Programs that it executes get the signals' default actions back. Returns 0, or -errno.
 int apus_build_watch_signals(int descriptor);

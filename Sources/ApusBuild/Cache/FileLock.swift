@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Locks between processes. The kernel gives them up when the process ends, however it does; children do not inherit them.
+
+private import Glibc
+internal import SystemPackage
+
+/// A lock on a file, held until the value is gone.
+final class FileLock: Sendable {
+    enum Kind: Sendable {
+        /// With others of this kind.
+        case shared
+        /// Alone.
+        case exclusive
+    }
+
+    private let descriptor: FileDescriptor
+    private let file: FilePath
+
+    private init(_ descriptor: FileDescriptor, _ file: FilePath) {
+        self.descriptor = descriptor
+        self.file = file
+    }
+
+    deinit { try? descriptor.close() }
+
+    /// Locks a file, which is made when it is not there.
+    ///
+    /// - Returns: `nil` when somebody else holds it and `waits` is false, or its folder has been removed.
+    static func acquire(_ file: FilePath, _ kind: Kind, waits: Bool) throws -> FileLock? {
+        let descriptor: FileDescriptor
+        do {
+            descriptor = try FileDescriptor.open(
+                file, .readWrite, options: [.create, .closeOnExec],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        } catch Errno.noSuchFileOrDirectory {
+            return nil
+        } catch {
+            throw ToolError("cannot open \(file): \(error)", status: .cannotCreate)
+        }
+        let lock = FileLock(descriptor, file)
+        let operation = (kind == .shared ? LOCK_SH : LOCK_EX) | (waits ? 0 : LOCK_NB)
+        while flock(descriptor.rawValue, operation) != 0 {
+            let failure = Errno(rawValue: errno)
+            if failure == .wouldBlock { return nil }
+            if failure != .interrupted { throw ToolError("cannot lock \(file): \(failure)", status: .cannotCreate) }
+        }
+        return lock
+    }
+
+    /// Whether the file that is locked is the one of that name now.
+    var isStillThere: Bool {
+        var held = stat()
+        var named = stat()
+        // SAFETY: both structures live until the end of this function, and are only written to by the two calls.
+        guard unsafe fstat(descriptor.rawValue, &held) == 0, unsafe stat(file.string, &named) == 0 else { return false }
+        return held.st_dev == named.st_dev && held.st_ino == named.st_ino
+    }
+}
