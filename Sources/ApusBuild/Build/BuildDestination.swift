@@ -54,18 +54,3 @@ public struct BuildDestination: Sendable, Equatable {
     /// This machine.
     public static var host: BuildDestination { BuildDestination(platform: .host) }
 }
-
-extension Platform {
-    /// The machine that this runs on.
-    public static var host: Platform {
-        #if arch(x86_64)
-        Platform(system: "linux", architecture: "amd64")
-        #elseif arch(arm64)
-        Platform(system: "linux", architecture: "arm64")
-        #elseif arch(riscv64)
-        Platform(system: "linux", architecture: "riscv64")
-        #else
-        #error("name this architecture in Go's words")
-        #endif
-    }
-}

@@ -72,7 +72,7 @@ public struct TargetResolver: Sendable {
     }
 
     private func checkCompiler(of record: TargetRecord, name: TargetName) async throws {
-        let version = try await Toolchain.version(invocation.commands)
+        let version = try await CompilerVersion.ask(invocation.commands)
         guard version == record.compiler.version else {
             throw ToolError(
                 "the target \(name) belongs to another compiler: it was added for \(record.compiler.version), and swiftc "

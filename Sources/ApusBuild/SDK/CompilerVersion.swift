@@ -4,10 +4,10 @@
 
 internal import SystemPackage
 
-/// A toolchain, by its compiler.
-enum Toolchain {
+/// What a compiler says of itself.
+enum CompilerVersion {
     /// What `swiftc --version` says first: `Swift version 6.3.1 (swift-6.3.1-RELEASE)`.
-    static func version(_ commands: CommandRunner, compiler: String = "swiftc") async throws -> String {
+    static func ask(_ commands: CommandRunner, compiler: String = "swiftc") async throws -> String {
         let answer = try await commands.capture(Command(compiler, ["--version"]))
         guard answer.isSuccess, let line = answer.output.split(separator: "\n").first(where: { $0.contains("version") })
         else {
