@@ -119,8 +119,8 @@ public struct Builder: Sendable {
     }
 
     /// The workspace and the cache of builds with these settings.
-    func surroundings(for destination: BuildDestination, _ settings: BuildSettings) throws -> BuildSurroundings {
-        try .cached(
+    func surroundings(for destination: BuildDestination, _ settings: BuildSettings) async throws -> BuildSurroundings {
+        try await .cached(
             project, scratch: project.scratch(settings.scratchName(for: destination)), neighbours: [],
             toolchain: toolchain, destination: destination, invocation)
     }
@@ -131,7 +131,7 @@ public struct Builder: Sendable {
         let console = invocation.console
         console.event(BuildEvent(.start, product: product, target: destination.platform))
         do {
-            let driver = driver(for: destination, settings, try surroundings(for: destination, settings))
+            let driver = driver(for: destination, settings, try await surroundings(for: destination, settings))
             try await driver.build(.product(product))
             if invocation.isDry {
                 console.say(

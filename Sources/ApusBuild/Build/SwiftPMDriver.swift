@@ -15,8 +15,11 @@ public struct BuildSurroundings: Sendable {
     public var environment: [String: String?]
     /// Turns a command into the one that is run in its stead.
     public var wrap: @Sendable (Command) -> Command
-    /// Turns a line that was printed inside into what the user should read.
-    public var translate: @Sendable (String) -> String
+    /// Turns a line that was printed inside into what the user should read; `nil`: nothing.
+    public var translate: @Sendable (String) -> String?
+    /// Called when SwiftPM has ended, well or not. What it has made may be used when this gives `nil`; otherwise the build
+    /// has to be done again with what this gives.
+    public var finish: @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings?
     /// Where the project's folder and the folders in it are, seen from inside.
     public var inside: @Sendable (FilePath) -> FilePath
     /// Different where these would make different results.
@@ -25,7 +28,8 @@ public struct BuildSurroundings: Sendable {
     public init(
         arguments: [String] = [], environment: [String: String?] = [:],
         wrap: @escaping @Sendable (Command) -> Command = { $0 },
-        translate: @escaping @Sendable (String) -> String = { $0 },
+        translate: @escaping @Sendable (String) -> String? = { $0 },
+        finish: @escaping @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings? = { _ in nil },
         inside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
         identity: String = ""
     ) {
@@ -33,6 +37,7 @@ public struct BuildSurroundings: Sendable {
         self.environment = environment
         self.wrap = wrap
         self.translate = translate
+        self.finish = finish
         self.inside = inside
         self.identity = identity
     }
@@ -54,7 +59,7 @@ struct SwiftPMDriver: Sendable {
     let toolchain: Toolchain
     let destination: BuildDestination
     let settings: BuildSettings
-    let surroundings: BuildSurroundings
+    var surroundings: BuildSurroundings
 
     /// Where SwiftPM works.
     var scratch: FilePath { project.scratch(settings.scratchName(for: destination)) }
@@ -104,15 +109,27 @@ struct SwiftPMDriver: Sendable {
             case .product(let name): name
             case .tests: "tests"
             }
-        let report = BuildReport(title: title, platform: destination.platform, console: invocation.console)
-        let status = try await invocation.commands.run(command(for: goal)) { _, line in
-            report.take(surroundings.translate(line))
+        var driver = self
+        var isSuccess = try await attempt(goal, title)
+        // The cache was of no use: again, with another one or without.
+        while let others = try await driver.surroundings.finish(isSuccess) {
+            driver.surroundings = others
+            isSuccess = try await driver.attempt(goal, title)
         }
-        report.finish()
-        guard status.isSuccess else {
+        guard isSuccess else {
             let place = destination.isNamed ? " for \(destination.platform)" : ""
             throw ToolError("the build of \(title)\(place) has failed", status: .failure)
         }
+    }
+
+    /// Says whether it has succeeded.
+    private func attempt(_ goal: Goal, _ title: String) async throws -> Bool {
+        let report = BuildReport(title: title, platform: destination.platform, console: invocation.console)
+        let status = try await invocation.commands.run(command(for: goal)) { _, line in
+            if let line = surroundings.translate(line) { report.take(line) }
+        }
+        report.finish()
+        return status.isSuccess
     }
 }
 

@@ -33,7 +33,7 @@ extension Builder {
         var settings = settings
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
-        let driver = driver(for: destination, settings, try surroundings(for: destination, settings))
+        let driver = driver(for: destination, settings, try await surroundings(for: destination, settings))
         try await driver.build(.tests)
         let bundle = driver.products.appending("\(facts.name)PackageTests.xctest")
         if !invocation.isDry {

@@ -1,40 +1,72 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the build meets the workspace and the cache: what both add to a call of SwiftPM.
+// Where the build meets the workspace and the cache: what both add to a call of SwiftPM, and what has to be done when the
+// cache turns out to be of no use.
 
 internal import SystemPackage
 
 extension BuildSurroundings {
-    /// At the paths of the workspace, with the compiler's cache. The cache's generation is held as long as the value lives.
+    /// At the paths of the workspace, with the compilers' cache, which is used as long as the value lives.
     ///
     /// A cache that cannot be used (no space, no permission) is said and left out; the build then runs without.
     static func cached(
         _ project: Project, scratch: FilePath, neighbours: [FilePath], toolchain: Toolchain,
         destination: BuildDestination, _ invocation: Invocation
-    ) throws -> BuildSurroundings {
+    ) async throws -> BuildSurroundings {
         let workspace = try Workspace.of(project, scratch: scratch, neighbours: neighbours, invocation)
-        let cache = openCache(toolchain, destination, invocation)
-        return BuildSurroundings(
-            arguments: cache?.arguments ?? [],
-            environment: cache?.environment ?? [:],
-            wrap: { command in withExtendedLifetime(cache) { workspace.wrap(command) } },
-            translate: workspace.translate,
-            inside: workspace.inside,
+        var surroundings = BuildSurroundings(workspace)
+        if invocation.isDry || invocation.environment["APUS_COMPILE_CACHE"] == "off" { return surroundings }
+        // A destination may bring a compiler of its own, which its environment names.
+        let compiler = destination.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value ?? "")" }
+        let store = CompileStore(
+            toolchain: toolchain, compiler: compiler.joined(separator: "\n"), in: invocation.folders)
+        let bringsCompiler = ([invocation.environment["CC"], destination.environment["CC"] ?? nil]).contains {
+            $0 != nil
+        }
+        do {
+            let session = try await CacheSession.begin(store, scratch: scratch, invocation)
+            surroundings.use(session, forC: !bringsCompiler, invocation.console) {
+                try await .cached(
+                    project, scratch: scratch, neighbours: neighbours, toolchain: toolchain, destination: destination,
+                    invocation)
+            }
+        } catch let error as ToolError {
+            invocation.console.warn("building without the cache: \(error)")
+        }
+        return surroundings
+    }
+
+    /// The workspace alone.
+    private init(_ workspace: Workspace) {
+        self.init(
+            wrap: workspace.wrap, translate: workspace.translate, inside: workspace.inside,
             identity: workspace.isShared ? "shared" : "in place")
     }
 
-    private static func openCache(
-        _ toolchain: Toolchain, _ destination: BuildDestination, _ invocation: Invocation
-    ) -> CompileCache? {
-        if invocation.environment["APUS_COMPILE_CACHE"] == "off" { return nil }
-        // A destination may bring a compiler of its own, which its environment names.
-        let replacement = destination.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value ?? "")" }
-        do {
-            return try CompileCache.open(
-                compiler: ([toolchain.identity] + replacement).joined(separator: "\n"), invocation.folders)
-        } catch {
-            invocation.console.warn("building without the cache: \(error)")
-            return nil
+    /// - Parameter renewed: What takes the place of these when the session's generation is retired.
+    private mutating func use(
+        _ session: CacheSession, forC isForC: Bool, _ console: Console,
+        renewed: @escaping @Sendable () async throws -> BuildSurroundings
+    ) {
+        let without = self
+        arguments = session.arguments
+        if isForC { environment = session.environment }
+        translate = { line in
+            guard let line = without.translate(line) else { return nil }
+            return session.take(line) ?? line
+        }
+        finish = { succeeded in
+            let verdict = try await session.finish(succeeded: succeeded)
+            if console.isVerbose || console.showsCommands, let summary = session.report.summary { console.say(summary) }
+            switch verdict {
+            case .good: return nil
+            case .damaged(let reason):
+                console.warn("the cache was damaged, and is begun anew; building again: \(reason)")
+                return try await renewed()
+            case .unusable(let reason):
+                console.warn("the cache cannot be used now; building without: \(reason)")
+                return without
+            }
         }
     }
 }

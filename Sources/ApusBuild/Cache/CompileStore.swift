@@ -1,60 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The generations of one compiler's store: which one is used, how it is retired and removed.
+// The compilers' own content-addressed cache, as this tool uses it. What a compile job needs and what it has made are kept
+// by content: the compiler asks before it works. One store for each toolchain, in generations:
+//
+//     ~/.cache/apus/compiled/TOOLCHAIN/N/       N grows; the last one that is not retired is used
+//         cas/        LLVM's store, for Swift and C alike
+//         clang       starts clang with the store
+//         ledger      what the files of the store hold (CacheLedger.swift), changed by who holds ledger.lock
+//         lock        held by every build that uses the generation; by nobody else when it is removed
+//         retired     nobody begins to use it any more, and why
+//
+// Nothing is ever changed in a store that somebody uses: what is to be dropped (too large, damaged) is retired first, and
+// removed when nobody holds its lock. Locks belong to processes, so that they end with them.
 
 internal import FoundationEssentials
-public import SystemPackage
+private import Glibc
+internal import SystemPackage
 
 /// One generation of a store: a folder.
-public struct CacheGeneration: Sendable, Equatable {
-    public let folder: FilePath
+struct CacheGeneration: Sendable, Equatable {
+    let folder: FilePath
     let number: Int
 
-    public var cas: FilePath { folder.appending("cas") }
+    var cas: FilePath { folder.appending("cas") }
+    var compiler: FilePath { folder.appending("clang") }
     var lock: FilePath { folder.appending("lock") }
-    var retirement: FilePath { folder.appending("retired") }
+    var ledgerLock: FilePath { folder.appending("ledger.lock") }
+    private var ledgerFile: FilePath { folder.appending("ledger") }
+    private var retirement: FilePath { folder.appending("retired") }
     var isRetired: Bool { Files.exists(retirement) }
 
     /// Nobody begins to use it any more; who uses it now goes on.
-    public func retire(because reason: String) throws { try Files.write(reason + "\n", to: retirement) }
-}
+    func retire(because reason: String) throws { try Files.write(reason + "\n", to: retirement) }
 
-/// All generations of one compiler's store.
-struct CompileStore: Sendable {
-    let folder: FilePath
-
-    /// From the oldest to the newest.
-    var generations: [CacheGeneration] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
-        return names.compactMap { Int($0) }.sorted().map(generation)
+    /// The ledger; an empty one when there is none yet. `nil`: it is not what was written.
+    func readLedger() throws -> CacheLedger? {
+        Files.exists(ledgerFile) ? CacheLedger(text: try Files.readText(ledgerFile)) : CacheLedger()
     }
 
-    private func generation(_ number: Int) -> CacheGeneration {
+    func write(_ ledger: CacheLedger) throws { try Files.write(ledger.text, to: ledgerFile) }
+
+    /// Arguments of `swift build` with which Swift's compiler uses the store.
+    var arguments: [String] {
+        ["-explicit-module-build", "-cache-compile-job", "-Rcache-compile-job", "-cas-path", cas.string]
+            .flatMap { ["-Xswiftc", $0] }
+    }
+
+    /// What is different in the environment of `swift build`: its compiler for C.
+    var environment: [String: String?] { Files.exists(compiler) ? ["CC": compiler.string] : [:] }
+}
+
+/// All generations of one toolchain's store.
+struct CompileStore: Sendable {
+    /// What a store looks like. Another layout is another store.
+    private static let layout = "2"
+
+    let folder: FilePath
+    let toolchain: Toolchain
+
+    /// - Parameter compiler: What a destination puts in the place of the toolchain's compiler, if it does.
+    init(toolchain: Toolchain, compiler: String, in folders: ToolFolders) {
+        var hash = ContentHash()
+        hash.add("layout", Self.layout)
+        hash.add("toolchain", toolchain.identity)
+        hash.add("compiler", compiler)
+        self.init(folder: Self.all(folders).appending(String(hash.finish().prefix(32))), toolchain: toolchain)
+    }
+
+    init(folder: FilePath, toolchain: Toolchain) {
+        self.folder = folder
+        self.toolchain = toolchain
+    }
+
+    /// The folder of all stores.
+    static func all(_ folders: ToolFolders) -> FilePath { folders.cache.appending("compiled") }
+
+    /// From the oldest to the newest.
+    static func generations(in folder: FilePath) -> [CacheGeneration] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+        return names.compactMap { Int($0) }.sorted().map { generation($0, in: folder) }
+    }
+
+    private static func generation(_ number: Int, in folder: FilePath) -> CacheGeneration {
         CacheGeneration(folder: folder.appending(String(number)), number: number)
     }
 
     /// The generation to be used, locked so that nobody removes it.
     func join() throws -> (CacheGeneration, FileLock) {
         while true {
-            let newest = generations.last
+            let all = Self.generations(in: folder)
             let generation =
-                if let newest, !newest.isRetired { newest } else { generation((newest?.number ?? 0) + 1) }
+                if let newest = all.last, !newest.isRetired { newest } else {
+                    Self.generation((all.last?.number ?? 0) + 1, in: folder)
+                }
             try Files.makeFolder(generation.folder)
             guard let lock = try FileLock.acquire(generation.lock, .shared, waits: true) else { continue }
             // Retired or removed between the look and the lock: then it is another one's turn.
             if generation.isRetired || !lock.isStillThere { continue }
+            lock.touch()
+            for old in all where old.isRetired { _ = try? Self.remove(old) }
+            try writeCompiler(in: generation)
             return (generation, lock)
         }
     }
 
-    /// Removes retired generations that nobody uses.
-    func removeRetired() throws {
-        for generation in generations where generation.isRetired { try remove(generation) }
+    /// A program that SwiftPM takes for clang, where the toolchain has what it needs.
+    ///
+    /// `clang-cache` gives up where it cannot help (assembler) and compiles as usual. It wants to be told the file of the
+    /// compiler itself, not a link to it; and that the objects of this system are no Mach-O.
+    private func writeCompiler(in generation: CacheGeneration) throws {
+        let launcher = toolchain.tool("clang-cache")
+        guard !Files.exists(generation.compiler), Files.exists(launcher),
+            let clang = try? realPath(toolchain.tool("clang"))
+        else { return }
+        let script = """
+            #!/bin/sh
+            LLVM_CACHE_CAS_PATH=\(Command.quoted(generation.cas.string)) CLANG_CACHE_DISABLE_MCCAS=1 \\
+            exec \(Command.quoted(launcher.string)) \(Command.quoted(clang.string)) -Rcompile-job-cache "$@"
+
+            """
+        try Files.write(
+            script.utf8, to: generation.compiler,
+            permissions: [.ownerReadWriteExecute, .groupRead, .groupExecute, .otherRead, .otherExecute])
     }
 
     /// Removes a generation unless somebody uses it. Says whether it did.
     @discardableResult
-    func remove(_ generation: CacheGeneration) throws -> Bool {
+    static func remove(_ generation: CacheGeneration) throws -> Bool {
         guard let lock = try FileLock.acquire(generation.lock, .exclusive, waits: false) else { return false }
         // Whoever waits for the lock finds the file gone, and looks again.
         try withExtendedLifetime(lock) { try Files.remove(generation.folder) }

@@ -48,6 +48,9 @@ final class FileLock: Sendable {
         return lock
     }
 
+    /// Notes that it was used now. Decides about nothing but what is removed first when space is needed.
+    func touch() { _ = futimens(descriptor.rawValue, nil) }
+
     /// Whether the file that is locked is the one of that name now.
     var isStillThere: Bool {
         var held = stat()
