@@ -17,6 +17,7 @@ struct Apus: AsyncParsableCommand {
         subcommands: [
             BuildCommand.self,
             RunCommand.self,
+            TestCommand.self,
             InstallCommand.self,
             CleanCommand.self,
             EnvCommand.self,
