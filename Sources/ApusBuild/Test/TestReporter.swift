@@ -16,6 +16,7 @@ final class TestReporter: Sendable {
 
     private struct Speaker {
         var report: TestTextReport
+        var events: GoTestEvents
         var waiting = ""
         var lines: [String] = []
         var isDone = false
@@ -34,24 +35,24 @@ final class TestReporter: Sendable {
         self.counts = counts
         self.options = options
         self.console = console
-        let speaker = Speaker(report: TestTextReport(processors: Machine.processors))
+        let processors = Machine.processors
         state = Mutex(
-            State(speakers: Dictionary(uniqueKeysWithValues: targets.map { ($0, speaker) })))
+            State(
+                speakers: Dictionary(
+                    uniqueKeysWithValues: targets.map { target in
+                        let events = GoTestEvents(target: target, isCached: false, processors: processors)
+                        return (target, Speaker(report: TestTextReport(processors: processors), events: events))
+                    })))
     }
 
     func begin(_ target: String) {
         guard options.json else { return }
-        let events = GoTestEvents(target: target, isCached: false, processors: Machine.processors)
-        console.result(events.start(at: Date().timeIntervalSince1970).line)
+        state.withLock { say([$0.speakers[target]?.events.start(at: Date().timeIntervalSince1970)]) }
     }
 
     func take(_ target: String, _ record: TestRecord) {
-        if options.json {
-            let events = GoTestEvents(target: target, isCached: false, processors: Machine.processors)
-            for event in events.events(record) { console.result(event.line) }
-            return
-        }
         state.withLock { state in
+            if options.json { return say(state.speakers[target]?.events.events(record) ?? []) }
             if options.isVerbose {
                 let text = state.speakers[target]?.report.verbose(record.event) ?? ""
                 state.speakers[target]?.waiting += text
@@ -67,9 +68,9 @@ final class TestReporter: Sendable {
 
     /// A target is done; or it was not begun, and an earlier result holds.
     func finish(_ result: TestTargetResult) {
-        if options.json { return finishJSON(result) }
         state.withLock { state in
             guard var speaker = state.speakers[result.target] else { return }
+            if options.json { return finish(result, &speaker.events) }
             if !options.isVerbose {
                 speaker.waiting += speaker.report.brief(result)
             } else if result.isCached {
@@ -82,14 +83,18 @@ final class TestReporter: Sendable {
         }
     }
 
-    private func finishJSON(_ result: TestTargetResult) {
-        let events = GoTestEvents(target: result.target, isCached: result.isCached, processors: Machine.processors)
+    private func finish(_ result: TestTargetResult, _ events: inout GoTestEvents) {
         let now = Date().timeIntervalSince1970
         if result.isCached {
-            console.result(events.start(at: now).line)
-            for record in result.records { for event in events.events(record) { console.result(event.line) } }
+            events = GoTestEvents(target: result.target, isCached: true, processors: Machine.processors)
+            say([events.start(at: now)])
+            for record in result.records { say(events.events(record)) }
         }
-        for event in events.end(result, at: now) { console.result(event.line) }
+        say(events.end(result, at: now))
+    }
+
+    private func say(_ events: [GoTestEvent?]) {
+        for case let event? in events { console.result(event.line) }
     }
 
     /// Says what waits, as far as it is somebody's turn.

@@ -33,7 +33,7 @@ public struct TestRunner: Sendable {
         let bundle: TestBundle
         do {
             bundle = try await builder.buildTests(settings: options.settings, for: destination)
-        } catch let error as ToolError where options.json && error.status == .failure {
+        } catch let error as ToolError where options.json && error.status == .failure && !Task.isCancelled {
             let now = Date().timeIntervalSince1970
             for target in targets {
                 for event in GoTestEvents.buildFailure(of: target, at: now) { invocation.console.result(event.line) }

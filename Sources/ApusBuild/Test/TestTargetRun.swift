@@ -104,7 +104,7 @@ struct TestTargetRun: Sendable {
             log.timeIsUp(options.timeout ?? .zero)
             let text = await dump.take(of: process, read: read) { log.hasShownThreads }
             for line in (text ?? "").split(separator: "\n") {
-                log.add(.output(test: nil, bundle.surroundings.translate(String(line)) + "\n"))
+                log.add(.output(test: nil, (bundle.surroundings.translate(String(line)) ?? String(line)) + "\n"))
             }
         }
         if options.benchmarks != nil {
@@ -326,8 +326,8 @@ private final class TestReader: Sendable {
     /// With the user's own paths.
     private func translated(_ event: TestEvent) -> TestEvent {
         switch event {
-        case .output(let test, let text): .output(test: test, surroundings.translate(text))
-        case .note(let test, let text): .note(test: test, surroundings.translate(text))
+        case .output(let test, let text): .output(test: test, surroundings.translate(text) ?? text)
+        case .note(let test, let text): .note(test: test, surroundings.translate(text) ?? text)
         default: event
         }
     }

@@ -79,13 +79,15 @@ struct TestReportsTests {
 
     @Test("Go's events: one for each line, and the actions")
     func goEvents() throws {
-        let events = GoTestEvents(target: "LibTests", isCached: false, processors: 2)
-        let all =
-            [events.start(at: 0)] + failed.records.flatMap(events.events) + events.end(failed, at: 1_796_022_070)
+        var events = GoTestEvents(target: "LibTests", isCached: false, processors: 2)
+        var all = [events.start(at: 0)]
+        for record in failed.records { all += events.events(record) }
+        all += events.end(failed, at: 1_796_022_070)
         #expect(
             all.filter { $0.action != "output" }.map { "\($0.action) \($0.test ?? "-")" } == [
-                "start -", "run alpha()", "run Parser/beta()", "pass alpha()", "fail Parser/beta()", "run Old/testC",
-                "skip Old/testC", "fail -",
+                "start -", "run alpha()", "run Parser", "run Parser/beta()", "pass alpha()", "fail Parser/beta()",
+                "run Old",
+                "run Old/testC", "skip Old/testC", "fail Parser", "pass Old", "fail -",
             ])
         // What was printed is whole, with a line break at the end of each.
         let text = all.compactMap(\.output).joined()
@@ -99,9 +101,24 @@ struct TestReportsTests {
             ])
     }
 
+    @Test("A suite that fails itself ends once; a slash in a raw name is no level")
+    func goParents() {
+        var events = GoTestEvents(target: "T", isCached: false, processors: 2)
+        var all: [GoTestEvent] = []
+        for event: TestEvent in [
+            .started(test: "S/I/`a/b`()"), .started(test: "S"), .note(test: "S", "no set-up"),
+            .ended(test: "S/I/`a/b`()", .passed, seconds: 1), .ended(test: "S", .failed, seconds: 2),
+        ] { all += events.events(TestRecord(time: 1, event: event)) }
+        all += events.end(TestTargetResult(target: "T", ending: .failed, records: [], seconds: 2), at: 3)
+        #expect(
+            all.filter { $0.action != "output" }.map { "\($0.action) \($0.test ?? "-")" } == [
+                "run S", "run S/I", "run S/I/`a_b`()", "pass S/I/`a_b`()", "pass S/I", "fail S", "fail -",
+            ])
+    }
+
     @Test("Events of an earlier run have no times")
     func cachedEvents() {
-        let events = GoTestEvents(target: "LibTests", isCached: true, processors: 2)
+        var events = GoTestEvents(target: "LibTests", isCached: true, processors: 2)
         #expect(events.events(failed.records[0]).allSatisfy { $0.time == nil })
         #expect(events.start(at: 1).line == #"{"Action":"start","Package":"LibTests"}"#)
     }
