@@ -19,6 +19,7 @@ struct Apus: AsyncParsableCommand {
             RunCommand.self,
             TestCommand.self,
             InstallCommand.self,
+            ImageCommand.self,
             CleanCommand.self,
             EnvCommand.self,
             VersionCommand.self,
