@@ -43,7 +43,7 @@ public struct TestRunner: Sendable {
         if invocation.isDry { return true }
         if let output = options.output { try Files.copy(bundle.file, to: output) }
 
-        let scratch = try TemporaryFolder(invocation)
+        let scratch = try TestScratchFolder(invocation)
         defer { scratch.remove() }
         let listing = try await TestListing.of(bundle, root: project.root, scratch: scratch.path, invocation)
         let plans = targets.map { choice.plan(of: $0, listing) }
@@ -285,7 +285,7 @@ private struct Session: Sendable {
 }
 
 /// A folder for the time of a call.
-struct TemporaryFolder: Sendable {
+struct TestScratchFolder: Sendable {
     let path: FilePath
 
     init(_ invocation: Invocation) throws {
