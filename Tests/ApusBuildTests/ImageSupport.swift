@@ -13,7 +13,7 @@ import Testing
 
 /// A folder that is gone afterwards.
 func withTemporaryFolder<Result>(_ body: (FilePath) async throws -> Result) async throws -> Result {
-    try await TemporaryFolder.with(in: ProcessInfo.processInfo.environment, body)
+    try await PassingFolder.with(in: ProcessInfo.processInfo.environment, body)
 }
 
 /// What a program prints. Fails the test when it fails.

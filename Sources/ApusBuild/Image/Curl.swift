@@ -48,7 +48,7 @@ struct Curl: Sendable {
         // `--disable`: somebody's .curlrc must not change what is asked or how it is answered.
         let command = Command("curl", ["--disable", "--config", "-"])
         commands.console.command("curl --request \(request.method) \(Command.quoted(request.url))")
-        let answer = try await TemporaryFolder.with(in: commands.environment) { folder in
+        let answer = try await PassingFolder.with(in: commands.environment) { folder in
             var upload: FilePath?
             switch request.body {
             case .none: break

@@ -104,8 +104,8 @@ public struct ImageMaker: Sendable {
     private func withStaging<Result>(
         beside path: FilePath?, _ body: (FilePath) async throws -> Result
     ) async throws -> Result {
-        if let path { return try await TemporaryFolder.with(beside: path, body) }
-        return try await TemporaryFolder.with(in: invocation.environment, body)
+        if let path { return try await PassingFolder.with(beside: path, body) }
+        return try await PassingFolder.with(in: invocation.environment, body)
     }
 
     /// The bill of materials of a product: what its project has chosen, with the licences that are found.

@@ -5,7 +5,7 @@
 private import Glibc
 public import SystemPackage
 
-public enum TemporaryFolder {
+public enum PassingFolder {
     /// Makes a folder that only this user can read, has `body` work in it, and removes it.
     ///
     /// - Parameter environment: `TMPDIR` says where; `/tmp` otherwise.
