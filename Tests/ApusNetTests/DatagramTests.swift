@@ -240,6 +240,55 @@ import Testing
         }
     }
 
+    /// Of datagrams in a row those of one size may go through the kernel as one; what arrives is what was appended.
+    @Test(arguments: [IPAddress.loopbackIPv4, .loopbackIPv6], [false, true])
+    func equalDatagramsInARow(ip: IPAddress, isConnected: Bool) throws {
+        let receivers = try [bound(ip), bound(ip)]
+        let socket = try isConnected ? UDPSocket(connectedTo: receivers[0].localAddress) : bound(ip)
+        // More pieces, and more bytes of them, than one message takes; shorter ones at the end and in between, empty ones,
+        // and some that are too large to be joined.
+        let sizes = Array(repeating: 30, count: 70) + [29, 30, 30, 31, 0, 0, 5, 5, 1400, 1400, 1232, 1232, 1, 1]
+        let rounds = [sizes, Array(repeating: 1200, count: 60), [7]]
+        for sizes in rounds {
+            var batch = DatagramBatch(capacity: 100)
+            var expected: [[[UInt8]]] = [[], []]
+            for (index, size) in sizes.enumerated() {
+                let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &+ index) }
+                let receiver = isConnected || index % 20 < 12 ? 0 : 1
+                batch.append(bytes, to: isConnected ? nil : receivers[receiver].localAddress)
+                expected[receiver].append(bytes)
+            }
+            try socket.send(batch)
+            var buffer = [UInt8](repeating: 0, count: 2048)
+            for (receiver, expected) in zip(receivers, expected) {
+                for bytes in expected {
+                    let received = try receiver.receive(into: &buffer, timeout: .seconds(60))
+                    #expect(Array(buffer[..<received.count]) == bytes)
+                    #expect(received.sender == socket.localAddress)
+                }
+            }
+        }
+    }
+
+    #if os(Linux)
+    /// A receiver that takes them together (UDP_GRO) sees how they went.
+    @Test func equalDatagramsInARowGoTogether() throws {
+        let receiver = try bound()
+        let isSet = try receiver.descriptor.withFileDescriptor { System.receiveTogether($0) }
+        try #require(isSet)
+        let socket = try bound()
+        var batch = DatagramBatch()
+        for size in [10, 10, 10, 4, 20, 20] {
+            batch.append(pattern(size), to: receiver.localAddress)
+        }
+        try socket.send(batch)
+        var buffer = [UInt8](repeating: 0, count: 100)
+        #expect(try receiver.receive(into: &buffer).count == 34)
+        #expect(Array(buffer[..<34]) == pattern(10) + pattern(10) + pattern(10) + pattern(4))
+        #expect(try receiver.receive(into: &buffer).count == 40)
+    }
+    #endif
+
     @Test(arguments: Caller.allCases) func closeWakesAReceiver(caller: Caller) throws {
         let socket = try bound()
         let receiving = go { () -> NetError.Code? in

@@ -36,6 +36,12 @@ enum System {
         _ = unsafe send(descriptor, &byte, 1, 1 /* MSG_OOB */)
     }
 
+    /// Lets a UDP socket receive together what was sent together. False where the kernel cannot.
+    static func receiveTogether(_ descriptor: Int32) -> Bool {
+        var on: Int32 = 1
+        return unsafe setsockopt(descriptor, 17 /* SOL_UDP */, 104 /* UDP_GRO */, &on, 4) == 0
+    }
+
     /// Processor time that this process has used.
     static func processorTime() -> Duration {
         var usage = rusage()
