@@ -37,7 +37,10 @@ let package = Package(
         .target(name: "CAllocationCount"),
         .executableTarget(
             name: "apus-allocations",
-            dependencies: [.product(name: "Apus", package: "apus"), "CAllocationCount"]
+            dependencies: [
+                .product(name: "Apus", package: "apus"), .product(name: "ApusHTTP", package: "apus"),
+                "CAllocationCount",
+            ]
         ),
         .executableTarget(
             name: "apus-echo",

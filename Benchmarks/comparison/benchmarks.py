@@ -374,6 +374,11 @@ BENCHMARKS = [
         allocations("pool, take and give", "pool"),
         allocations("sleep", "sleep"),
         allocations("read and write, TCP", "read_write"),
+        allocations("HTTP request and its answer", "http_request"),
+        Measure("allocations: HTTP, handler takes a field and a path's part, sets a field", "http_request_fields", "",
+                informative=True),
+        allocations("UDP datagram there and back", "datagram"),
+        allocations("UDP datagram there and back, in batches", "datagram_batch"),
         allocations("yield", "yield"),
     )),
     Micro("skynet", (

@@ -19,6 +19,10 @@ let operations: KeyValuePairs<String, @Sendable (Int) -> Void> = [
     "pool": takeAndGive,
     "sleep": sleepBriefly,
     "read_write": readAndWrite,
+    "http_request": requestHTTP,
+    "http_request_fields": requestHTTPWithFields,
+    "datagram": sendDatagrams,
+    "datagram_batch": sendDatagramsInBatches,
     "yield": { count in
         for _ in 0..<count { Goroutine.yield() }
     },
@@ -235,28 +239,4 @@ private func sleepBriefly(_ count: Int) {
         }
     }
     group.wait()
-}
-
-/// Bytes to a server and back, so that each side waits for the other.
-private func readAndWrite(_ count: Int) {
-    let listener = try! TCPListener(host: "127.0.0.1", port: 0)
-    let server = go {
-        let connection = try! listener.accept()
-        var buffer = [UInt8](repeating: 0, count: 64)
-        while true {
-            let received = try! connection.read(into: &buffer)
-            if received == 0 { return }
-            try! connection.write(buffer[..<received])
-        }
-    }
-    let connection = try! TCPConnection(to: listener.localAddress)
-    var buffer = [UInt8](repeating: 0, count: 64)
-    for _ in 0..<count {
-        try! connection.write(buffer)
-        var received = 0
-        while received < buffer.count { received += try! connection.read(into: &buffer) }
-    }
-    connection.close()
-    server.join()
-    listener.close()
 }
