@@ -17,11 +17,8 @@ struct Apus: AsyncParsableCommand {
         subcommands: [
             BuildCommand.self,
             RunCommand.self,
-            TestCommand.self,
             InstallCommand.self,
-            ImageCommand.self,
             CleanCommand.self,
-            TargetCommand.self,
             EnvCommand.self,
             VersionCommand.self,
             CompletionCommand.self,

@@ -74,7 +74,11 @@ struct SwiftPMDriver: Sendable {
     var flags: [String] {
         var flags = ["--build-system", "native", "-c", settings.configuration.rawValue]
         flags += destination.arguments
-        if settings.linkage == .static { flags += destination.staticArguments }
+        if settings.linkage == .static {
+            // The first links the Swift libraries of a Swift SDK statically, the second everything.
+            if !destination.arguments.isEmpty { flags.append("--static-swift-stdlib") }
+            flags += ["-Xswiftc", "-static-executable"]
+        }
         return flags + settings.arguments + surroundings.arguments
     }
 
@@ -114,8 +118,7 @@ struct SwiftPMDriver: Sendable {
         }
         guard isSuccess else {
             let place = destination.isNamed ? " for \(destination.platform)" : ""
-            throw ToolError(
-                "the build of \(title)\(place) has failed", remedy: destination.limits, status: .failure)
+            throw ToolError("the build of \(title)\(place) has failed", status: .failure)
         }
     }
 

@@ -39,8 +39,7 @@ extension BuildSurroundings {
     /// The workspace alone.
     private init(_ workspace: Workspace) {
         self.init(
-            environment: workspace.environment, wrap: workspace.wrap, translate: workspace.translate,
-            inside: workspace.inside,
+            wrap: workspace.wrap, translate: workspace.translate, inside: workspace.inside,
             identity: workspace.isShared ? "shared" : "in place")
     }
 
@@ -51,7 +50,7 @@ extension BuildSurroundings {
     ) {
         let without = self
         arguments = session.arguments
-        if isForC { environment.merge(session.environment) { $1 } }
+        if isForC { environment = session.environment }
         translate = { line in
             guard let line = without.translate(line) else { return nil }
             return session.take(line) ?? line

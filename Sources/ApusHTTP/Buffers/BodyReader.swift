@@ -40,6 +40,7 @@ struct BodyReader {
     private(set) var mustAskForIt = false
     /// Fields behind a chunked body, once it is read.
     private(set) var trailers: HTTPFields?
+    /// Set in the state `failed`, and in no other.
     private var failure: HTTPError?
 
     var isDone: Bool { state == .done }
@@ -65,6 +66,8 @@ struct BodyReader {
     }
 
     private mutating func begin(_ state: State, length: Int?, limit: Int?) {
+        // Asked of the state, since looking whether there is an error costs more than all the rest.
+        if self.state == .failed { failure = nil }
         self.state = state
         self.limit = limit
         remaining = length ?? 0
@@ -73,7 +76,6 @@ struct BodyReader {
         mustAskForIt = false
         if state == .chunked { decoder = ChunkedDecoder() }
         if trailers != nil { trailers = nil }
-        if failure != nil { failure = nil }
     }
 
     /// Reads what there is, at least one byte; 0 at the end of the body, or for an empty buffer.

@@ -4,11 +4,39 @@
 
 internal import ApusRuntime
 
-/// A route's pattern, shared by all requests that it answers.
+/// A route, shared by all requests that it answers.
 final class MatchedRoute: Sendable {
     let pattern: RoutePattern
+    let handler: Handler
 
-    init(_ pattern: RoutePattern) { self.pattern = pattern }
+    init(_ pattern: RoutePattern, _ handler: @escaping Handler) {
+        self.pattern = pattern
+        self.handler = handler
+    }
+}
+
+/// The routes of a router, for requests on all processors: their references are counted when they are made and when they go,
+/// and not by each request.
+@safe
+final class MatchedRoutes: Sendable {
+    // SAFETY: each holds a reference, which is given back in deinit.
+    private let routes: [Unmanaged<MatchedRoute>]
+
+    init(_ routes: [MatchedRoute]) {
+        unsafe self.routes = unsafe routes.map { unsafe .passRetained($0) }
+    }
+
+    deinit {
+        unsafe routes.forEach { unsafe $0.release() }
+    }
+
+    /// Answers with the route of this number.
+    func answer(_ number: Int, _ request: Request, _ response: Response) throws {
+        try unsafe routes[number]._withUnsafeGuaranteedRef { route in
+            request.route = route
+            try route.handler(request, response)
+        }
+    }
 }
 
 extension Request {

@@ -16,7 +16,9 @@
 // route found is the most specific one. A request looks at no node twice, so it takes time in proportion to the table at
 // worst, and to the path in all tables that people write. Nothing is allocated for it.
 
-struct RouteTable: Sendable {
+/// A class, since requests on all processors use the same one: a copy would count six references, each on a line of memory
+/// that all of them want.
+final class RouteTable: Sendable {
     private let nodes: [Node]
     private let edges: [Edge]
     private let endpoints: [Endpoint]
@@ -194,12 +196,17 @@ struct RouteTable: Sendable {
             let edge = edges[low]
             low += 1
             if edge.prefix == segment.prefix, Int(edge.literal.end - edge.literal.start) == segment.count,
-                segment.count <= 8 || segment.matches(literals.span.extracting(edge.literal.range), path, at: start)
+                segment.count <= 8 || matches(edge.literal, segment, path, at: start)
             {
                 return edge.node
             }
         }
         return -1
+    }
+
+    private func matches(_ literal: List, _ segment: SegmentScan, _ path: Span<UInt8>, at start: Int) -> Bool {
+        let literals = literals
+        return segment.matches(literals.span.extracting(literal.range), path, at: start)
     }
 
     /// For a request without a route: whether it would have one with another method.

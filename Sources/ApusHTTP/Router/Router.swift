@@ -181,22 +181,16 @@ public struct Router {
     /// It allocates nothing and takes no lock.
     public var handler: Handler {
         let table = RouteTable(routes.map(\.pattern))
-        let answers = routes.map { Answer(route: MatchedRoute($0.pattern), handler: $0.handler) }
         let otherwise = wrapped { request, response in
             try Self.answer(request, response, Self.find(request, in: table))
         }
+        let routes = MatchedRoutes(routes.map { MatchedRoute($0.pattern, $0.handler) })
         return { request, response in
             guard case .match(.route(let number)) = Self.find(request, in: table) else {
                 return try otherwise(request, response)
             }
-            request.route = answers[number].route
-            try answers[number].handler(request, response)
+            try routes.answer(number, request, response)
         }
-    }
-
-    private struct Answer {
-        let route: MatchedRoute
-        let handler: Handler
     }
 
     private enum Finding {

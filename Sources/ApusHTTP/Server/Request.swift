@@ -26,7 +26,16 @@ public final class Request {
     @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
     @safe @exclusivity(unchecked) var bodyReader = BodyReader()
     /// The route that a router has found for it, for ``pathValue(_:)``.
-    @safe @exclusivity(unchecked) var route: MatchedRoute?
+    var route: MatchedRoute? {
+        get { hasRoute ? latestRoute : nil }
+        set {
+            hasRoute = newValue != nil
+            if let newValue, latestRoute !== newValue { latestRoute = newValue }
+        }
+    }
+    /// Kept for the next request, which is likely to have the same: so its references need not be counted each time.
+    @safe @exclusivity(unchecked) private var latestRoute: MatchedRoute?
+    @safe @exclusivity(unchecked) private var hasRoute = false
     @safe @exclusivity(unchecked) private var cachedFields: HTTPFields?
     @safe @exclusivity(unchecked) private var cachedPath: String?
 
@@ -45,7 +54,7 @@ public final class Request {
     func reset() {
         if cachedFields != nil { cachedFields = nil }
         if cachedPath != nil { cachedPath = nil }
-        if route != nil { route = nil }
+        hasRoute = false
         connection = nil
     }
 

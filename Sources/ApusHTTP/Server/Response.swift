@@ -38,6 +38,7 @@ public import HTTPTypes
 ///     }
 /// }
 /// ```
+@safe
 public final class Response {
     enum Stage {
         case open, streaming, finished, upgraded
@@ -57,7 +58,8 @@ public final class Response {
     @safe @exclusivity(unchecked) private var dateField = DateField()
     @safe @exclusivity(unchecked) private(set) var stage = Stage.open
     @safe @exclusivity(unchecked) private var framing = Framing.discarded
-    @safe @exclusivity(unchecked) unowned(unsafe) var connection: ServerConnection?
+    /// Of the exchange under way; set while a handler runs, and not longer, so that it need not be kept alive.
+    @exclusivity(unchecked) private var connection: Unmanaged<ServerConnection>?
     @safe @exclusivity(unchecked) private var isHead = false
     @safe @exclusivity(unchecked) private var isHTTP10 = false
     /// Whether the connection closes after this response.
@@ -70,8 +72,6 @@ public final class Response {
     /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
     /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
     @safe @exclusivity(unchecked) public var headerFields = HTTPFields()
-    /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
-    @safe @exclusivity(unchecked) private var contentType: String?
     /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
     @safe @exclusivity(unchecked) public var trailers = HTTPFields()
     /// How many bytes of the body were written so far.
@@ -80,7 +80,7 @@ public final class Response {
     init() {}
 
     func begin(on connection: ServerConnection, isHead: Bool, isHTTP10: Bool, keepsAlive: Bool) {
-        self.connection = connection
+        unsafe self.connection = .passUnretained(connection)
         self.isHead = isHead
         self.isHTTP10 = isHTTP10
         closesConnection = !keepsAlive
@@ -92,9 +92,8 @@ public final class Response {
     func reset() {
         status = .ok
         if !headerFields.isEmpty { headerFields = HTTPFields() }
-        if contentType != nil { contentType = nil }
         if !trailers.isEmpty { trailers = HTTPFields() }
-        connection = nil
+        unsafe connection = nil
     }
 
     /// Whether the head is on its way, so that status and fields can no longer be changed.
@@ -111,43 +110,25 @@ public final class Response {
     /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent`` when this response has begun, or what the connection fails
     ///   with. Does not wait for the client to read it, unless it is larger than what the kernel takes.
     public func send(_ text: String, contentType: String? = nil) throws(HTTPError) {
-        chooseType(contentType, usual: "text/plain; charset=utf-8")
-        var text = text
-        var result: Result<Void, HTTPError> = .success(())
-        text.withUTF8 { utf8 in
-            do throws(HTTPError) {
-                try unsafe sendWhole(UnsafeRawBufferPointer(utf8))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        try result.get()
+        let type = checked(contentType, usual: "text/plain; charset=utf-8")
+        try unsafe text.utf8.withBytes { (bytes) throws(HTTPError) in try unsafe sendWhole(bytes, type) }
     }
 
     /// Sends bytes as the body, as `application/octet-stream` unless said otherwise. See ``send(_:contentType:)-(String,_)``.
     public func send(_ bytes: [UInt8], contentType: String? = nil) throws(HTTPError) {
-        chooseType(contentType, usual: "application/octet-stream")
-        var result: Result<Void, HTTPError> = .success(())
-        unsafe bytes.withUnsafeBytes { bytes in
-            do throws(HTTPError) {
-                try unsafe sendWhole(bytes)
-            } catch {
-                result = .failure(error)
-            }
-        }
-        try result.get()
+        let type = checked(contentType, usual: "application/octet-stream")
+        try unsafe bytes.withBytes { (bytes) throws(HTTPError) in try unsafe sendWhole(bytes, type) }
     }
 
     /// Sends bytes as the body, as `application/octet-stream` unless said otherwise. See ``send(_:contentType:)-(String,_)``.
     public func send(_ bytes: UnsafeRawBufferPointer, contentType: String? = nil) throws(HTTPError) {
-        chooseType(contentType, usual: "application/octet-stream")
-        try unsafe sendWhole(bytes)
+        try unsafe sendWhole(bytes, checked(contentType, usual: "application/octet-stream"))
     }
 
     /// Sends a response without a body.
     public func send(_ status: HTTPResponse.Status) throws(HTTPError) {
         self.status = status
-        try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0))
+        try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0), nil)
     }
 
     /// Sends the client elsewhere.
@@ -160,19 +141,19 @@ public final class Response {
         try send(status)
     }
 
+    /// The type that a `send` was told, or the usual one for what it sends; nil when it is among the fields.
     @inline(__always)
-    private func chooseType(_ contentType: String?, usual: String) {
-        if let contentType {
-            if !contentType.isValidFieldValue {
-                fail("a response's content type holds a character that a field must not; check it before")
-            }
-            self.contentType = contentType
-        } else if headerFields.isEmpty || !headerFields.contains(.contentType) {
-            self.contentType = usual
+    private func checked(_ contentType: String?, usual: String) -> String? {
+        guard let contentType else {
+            return headerFields.isEmpty || !headerFields.contains(.contentType) ? usual : nil
         }
+        if !contentType.isValidFieldValue {
+            fail("a response's content type holds a character that a field must not; check it before")
+        }
+        return contentType
     }
 
-    private func sendWhole(_ body: UnsafeRawBufferPointer) throws(HTTPError) {
+    private func sendWhole(_ body: UnsafeRawBufferPointer, _ contentType: String?) throws(HTTPError) {
         guard stage == .open else {
             throw HTTPError(.alreadySent, "send was called when the response had begun")
         }
@@ -184,7 +165,7 @@ public final class Response {
         bodyBytes = body.count
         // What would have been the body of a response to HEAD, if the handler says it.
         let length = isHead && body.count == 0 ? declaredLength ?? 0 : body.count
-        appendHead(hasBody ? .length(length) : nil)
+        appendHead(hasBody ? .length(length) : nil, contentType)
         guard hasBody, !isHead, body.count > 0 else { return }
         if body.count <= max(output.room, OutputBuffer.standardCapacity / 4) {
             unsafe output.append(body)
@@ -203,31 +184,12 @@ public final class Response {
     /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent`` after a `send`, ``HTTPError/Code/bodyNotAllowed`` for a status
     ///   without a body, ``HTTPError/Code/incompleteBody`` for more than was declared, or what the connection fails with.
     public func write(_ text: String) throws(HTTPError) {
-        var text = text
-        var result: Result<Void, HTTPError> = .success(())
-        text.withUTF8 { utf8 in
-            do throws(HTTPError) {
-                try unsafe write(UnsafeRawBufferPointer(utf8))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        try result.get()
+        try unsafe text.utf8.withBytes { (bytes) throws(HTTPError) in try unsafe write(bytes) }
     }
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
     public func write(_ bytes: some Collection<UInt8>) throws(HTTPError) {
-        var result: Result<Void, HTTPError>? = nil
-        bytes.withContiguousStorageIfAvailable { bytes in
-            do throws(HTTPError) {
-                try unsafe write(UnsafeRawBufferPointer(bytes))
-                result = .success(())
-            } catch {
-                result = .failure(error)
-            }
-        }
-        if let result { return try result.get() }
-        try write(Array(bytes))
+        try unsafe bytes.withBytes { (bytes) throws(HTTPError) in try unsafe write(bytes) }
     }
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
@@ -312,17 +274,17 @@ public final class Response {
         stage = .streaming
         if statusHasNoBody {
             framing = .discarded
-            appendHead(nil)
+            appendHead(nil, nil)
         } else if let declared {
             framing = isHead ? .discarded : .length(declared)
-            appendHead(.length(declared))
+            appendHead(.length(declared), nil)
         } else if isHTTP10 {
             closesConnection = true
             framing = isHead ? .discarded : .untilClose
-            appendHead(.untilClose)
+            appendHead(.untilClose, nil)
         } else {
             framing = isHead ? .discarded : .chunked
-            appendHead(.chunked)
+            appendHead(.chunked, nil)
         }
     }
 
@@ -334,7 +296,7 @@ public final class Response {
         switch stage {
         case .finished, .upgraded: return true
         case .open:
-            try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0))
+            try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0), nil)
             return true
         case .streaming: break
         }
@@ -355,7 +317,6 @@ public final class Response {
         status = .ok
         headerFields = HTTPFields()
         trailers = HTTPFields()
-        contentType = nil
     }
 
     /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
@@ -374,11 +335,14 @@ public final class Response {
         return code == 204 || code == 304 || code < 200
     }
 
-    var whileHandled: ServerConnection {
-        guard let connection else {
+    var whileHandled: ServerConnection { unsafe whileHandledUnretained.takeUnretainedValue() }
+
+    /// The same without counting a reference.
+    private var whileHandledUnretained: Unmanaged<ServerConnection> {
+        guard let connection = unsafe connection else {
             fail("a Response is used after its handler has returned; write all of it before")
         }
-        return connection
+        return unsafe connection
     }
 
     // MARK: The head
@@ -388,18 +352,21 @@ public final class Response {
         dateField.append(to: output, at: seconds)
     }
 
-    private func appendHead(_ framing: Framing?) {
-        let server = whileHandled.server
+    private func appendHead(_ framing: Framing?, _ contentType: String?) {
+        // SAFETY: the connection is alive while a handler runs, and this is called by one.
+        let (seconds, isDraining) = unsafe whileHandledUnretained._withUnsafeGuaranteedRef {
+            ($0.server.clock.seconds, $0.server.isDraining)
+        }
         output.appendStatusLine(status)
         var hasDate = false
-        if !headerFields.isEmpty { hasDate = appendFields() }
-        if !hasDate { appendDate(at: server.clock.seconds) }
+        if !headerFields.isEmpty { hasDate = appendFields(replacingType: contentType != nil) }
+        if !hasDate { appendDate(at: seconds) }
         if let contentType {
             output.append("Content-Type: ")
             output.append(contentType)
             output.append("\r\n")
         }
-        if server.isDraining { closesConnection = true }
+        if isDraining { closesConnection = true }
         switch framing {
         case .length(let length):
             output.append("Content-Length: ")
@@ -419,12 +386,12 @@ public final class Response {
     }
 
     /// The handler's own fields, but for those that Apus answers for. Returns whether `Date` was among them.
-    private func appendFields() -> Bool {
+    private func appendFields(replacingType: Bool) -> Bool {
         var hasDate = false
         for field in headerFields {
             switch field.name {
             case .contentLength, .transferEncoding: continue
-            case .contentType where contentType != nil: continue
+            case .contentType where replacingType: continue
             case .connection:
                 if field.value.lowercased().split(separator: ",").contains(where: { $0.trimmed == "close" }) {
                     closesConnection = true
@@ -442,6 +409,20 @@ public final class Response {
 extension StringProtocol {
     fileprivate var trimmed: SubSequence {
         self[...].drop(while: { $0 == " " }).prefix(while: { $0 != " " })
+    }
+}
+
+extension Collection<UInt8> {
+    /// Calls `body` with the elements, of which it makes an array if they do not lie side by side in memory.
+    @inline(__always)
+    fileprivate func withBytes(_ body: (UnsafeRawBufferPointer) throws(HTTPError) -> Void) throws(HTTPError) {
+        do {
+            let isDone: Void? = try withContiguousStorageIfAvailable { try unsafe body(UnsafeRawBufferPointer($0)) }
+            if isDone == nil { try unsafe Array(self).withUnsafeBytes { try unsafe body($0) } }
+        } catch {
+            // What the standard library's functions throw is what their closures do, whose type they do not know.
+            throw error as! HTTPError
+        }
     }
 }
 

@@ -111,47 +111,55 @@ final class ServerConnection: Sendable {
 
     /// Serves requests until either side closes.
     func serve() {
-        while let exchange = waitForRequest() {
-            guard serveRequests(with: exchange) else { break }
+        // Handed down from here: to take it from the server for each request would count a reference that all processors
+        // count.
+        let handler = server.handler
+        while let exchange = unsafe waitForRequest() {
+            guard unsafe serveRequests(with: exchange, handler) else { break }
         }
         transport.close()
     }
 
     /// Parks until something has come, and reads it. Nil when it is time to close.
     @inline(never)
-    private func waitForRequest() -> Exchange? {
+    private func waitForRequest() -> Unmanaged<Exchange>? {
         enter(.idle)
         while true {
             if isDraining { return nil }
-            var exchange: Exchange?
+            var exchange: Unmanaged<Exchange>?
             do throws(NetError) {
                 guard let tcp else {
                     try transport.waitReadable()
-                    return beginExchange()
+                    return unsafe beginExchange()
                 }
                 let count = try unsafe tcp.read {
-                    let new = beginExchange()
-                    exchange = new
-                    return unsafe new.request.input.free
+                    let new = unsafe beginExchange()
+                    unsafe exchange = new
+                    return unsafe new._withUnsafeGuaranteedRef { unsafe $0.request.input.free }
                 } givingBack: {
-                    server.exchanges.give(exchange!)
-                    exchange = nil
+                    unsafe endExchange(exchange!)
+                    unsafe exchange = nil
                 }
-                exchange!.request.input.received(count)
-                if count > 0 { return exchange }
+                unsafe exchange!._withUnsafeGuaranteedRef { $0.request.input.received(count) }
+                if count > 0 { return unsafe exchange }
             } catch {
-                if exchange == nil, waitsOn(after: error) { continue }
+                if unsafe exchange == nil, waitsOn(after: error) { continue }
             }
-            if let exchange { server.exchanges.give(exchange) }
+            if let exchange = unsafe exchange { unsafe endExchange(exchange) }
             return nil
         }
     }
 
-    private func beginExchange() -> Exchange {
+    /// The one reference to it is counted by hand, from here to `endExchange`.
+    private func beginExchange() -> Unmanaged<Exchange> {
         if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
-        let exchange = server.exchanges.take()
-        exchange.request.input.removeAll()
-        return exchange
+        let exchange = unsafe Unmanaged.passRetained(server.exchanges.take())
+        unsafe exchange._withUnsafeGuaranteedRef { $0.request.input.removeAll() }
+        return unsafe exchange
+    }
+
+    private func endExchange(_ exchange: Unmanaged<Exchange>) {
+        unsafe server.exchanges.give(exchange.takeRetainedValue())
     }
 
     /// Out of line: the frame of a connection that waits shall be small.
@@ -165,13 +173,14 @@ final class ServerConnection: Sendable {
 
     /// Serves what has come. True when the connection is idle afterwards, false when it is to be closed.
     @inline(never)
-    private func serveRequests(with exchange: Exchange) -> Bool {
-        let outcome = serveAll(exchange)
-        server.exchanges.give(exchange)
+    private func serveRequests(with exchange: Unmanaged<Exchange>, _ handler: Handler) -> Bool {
+        // SAFETY: the reference is kept until `endExchange`.
+        let outcome = unsafe exchange._withUnsafeGuaranteedRef { serveAll($0, handler) }
+        unsafe endExchange(exchange)
         return outcome == .idle
     }
 
-    private func serveAll(_ exchange: Exchange) -> Outcome {
+    private func serveAll(_ exchange: Exchange, _ handler: Handler) -> Outcome {
         request = exchange.request
         response = exchange.response
         defer {
@@ -181,7 +190,7 @@ final class ServerConnection: Sendable {
         exchange.response.output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
-            outcome = serveOne(exchange.request, exchange.response)
+            outcome = serveOne(exchange.request, exchange.response, handler)
         }
         if outcome != .failed, outcome != .upgraded {
             do throws(HTTPError) {
@@ -208,7 +217,7 @@ final class ServerConnection: Sendable {
         case upgraded
     }
 
-    private func serveOne(_ request: Request, _ response: Response) -> Outcome {
+    private func serveOne(_ request: Request, _ response: Response, _ handler: Handler) -> Outcome {
         enter(.head)
         do throws(HTTPError) {
             guard try readHead(request, response) else { return .close }
@@ -223,7 +232,7 @@ final class ServerConnection: Sendable {
             isHTTP10: request.head.minorVersion == 0,
             // Until the client is asked for its body, nobody can say where the next request begins.
             keepsAlive: request.head.keepsAlive && !request.head.expectsContinue)
-        let outcome = handle(request, response)
+        let outcome = handle(request, response, handler)
         request.reset()
         response.reset()
         return outcome
@@ -258,9 +267,9 @@ final class ServerConnection: Sendable {
         }
     }
 
-    private func handle(_ request: Request, _ response: Response) -> Outcome {
+    private func handle(_ request: Request, _ response: Response, _ handler: Handler) -> Outcome {
         do {
-            try server.handler(request, response)
+            try handler(request, response)
             if try response.finish() == false {
                 server.log(.error, "the handler wrote less than it had declared", self)
                 try? flush(response.output)

@@ -96,6 +96,14 @@ extension Span<UInt8> {
     func decimal(_ piece: Piece) -> Int? {
         guard !piece.isEmpty else { return nil }
         var value = 0
+        if piece.count <= 18 {
+            // These fit whatever they are.
+            for index in piece.range {
+                guard let digit = self[index].decimalDigit else { return nil }
+                value = value &* 10 &+ Int(digit)
+            }
+            return value
+        }
         for index in piece.range {
             guard let digit = self[index].decimalDigit else { return nil }
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)

@@ -222,12 +222,18 @@ extension Span<UInt8> {
         // Eight bytes at a time, as long as all of them are visible ASCII or blanks but tabs.
         while position &+ 8 <= count {
             // SAFETY: eight bytes follow `position`, and any bytes are a number.
-            let word = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: UInt64.self)
+            let word = UInt64(
+                littleEndian: unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: UInt64.self))
             let isBelowSpace = (word &- 0x2020_2020_2020_2020) & ~word
             let withoutDelete = word ^ 0x7f7f_7f7f_7f7f_7f7f
             let isDelete = (withoutDelete &- 0x0101_0101_0101_0101) & ~withoutDelete
-            // A byte beyond ASCII is left to the loop below, and so is everything in doubt.
-            guard (isBelowSpace | isDelete | word) & 0x8080_8080_8080_8080 == 0 else { break }
+            // The lowest bit tells the first such byte: a borrow makes further ones of those behind it only. The loop below
+            // judges it, since it may be a tab, or beyond ASCII.
+            let others = (isBelowSpace | isDelete | word) & 0x8080_8080_8080_8080
+            guard others == 0 else {
+                position &+= others.trailingZeroBitCount / 8
+                break
+            }
             position &+= 8
         }
         while position < count, self[position].isFieldValue { position &+= 1 }

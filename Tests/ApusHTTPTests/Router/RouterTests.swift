@@ -173,6 +173,25 @@ struct RouterTests {
         try LoopbackServer.with(say) { server throws in #expect(try server.get("/z").text == "none") }
     }
 
+    @Test("A request without a route does not have that of the one before it")
+    func patternAfterAnother() throws {
+        var router = Router()
+        router.use { _ in { request, response in try response.send("[\(request.routePattern ?? "none")]") } }
+        router.get("/a/{x}") { _, _ in }
+        router.get("/b") { _, _ in }
+        try LoopbackServer.with(router.handler) { server throws in
+            let connection = try TCPConnection(to: server.address)
+            defer { connection.close() }
+            for path in ["/a/1", "/nowhere", "/a/2", "/b", "/nowhere"] {
+                try connection.write("GET \(path) HTTP/1.1\r\nHost: test\r\n\r\n".utf8)
+            }
+            try connection.closeWrite()
+            let text = String(decoding: try connection.readUntilClosed(), as: UTF8.self)
+            let patterns = text.split(separator: "[").dropFirst().map { $0.prefix { $0 != "]" } }
+            #expect(patterns == ["GET /a/{x}", "none", "GET /a/{x}", "GET /b", "none"])
+        }
+    }
+
     @Test("A handler made earlier does not know later routes; a connection's requests do not share what they captured")
     func snapshots() throws {
         var router = Router()

@@ -78,17 +78,18 @@ struct LockSimulationTests {
                 let tokens = Guarded(0)
                 let isThere = Condition()
                 let taken = Tally()
-                let take: @Sendable (Duration?) throws -> Void = { timeout in
+                let take: (Duration?) throws -> Void = { timeout in
                     try tokens.mutex.withLock(waitingFor: isThere, until: { $0 > 0 }, timeout: timeout) { number in
                         number -= 1
                         taken.number += 1
                     }
                 }
-                let timed = go { try take(.milliseconds(1)) }
-                let cancelled = go { try take(nil) }
+                nonisolated(unsafe) let unsafeTake = take
+                let timed = go { try unsafe unsafeTake(.milliseconds(1)) }
+                let cancelled = go { try unsafe unsafeTake(nil) }
                 let steady = WaitGroup()
                 for _ in 0..<2 {
-                    steady.go { try! take(nil) }
+                    steady.go { try! unsafe unsafeTake(nil) }
                 }
                 let producer = go {
                     for round in 0..<4 {
