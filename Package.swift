@@ -67,10 +67,11 @@ let package = Package(
 
         // The build tool: what it decides, and its command line.
         .target(name: "CApusBuild"),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .target(
             name: "ApusBuild",
             dependencies: [
-                "CApusBuild", .product(name: "Subprocess", package: "swift-subprocess"),
+                "CApusBuild", "CZlib", .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],

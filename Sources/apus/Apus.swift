@@ -17,8 +17,11 @@ struct Apus: AsyncParsableCommand {
         subcommands: [
             BuildCommand.self,
             RunCommand.self,
+            TestCommand.self,
             InstallCommand.self,
+            ImageCommand.self,
             CleanCommand.self,
+            TargetCommand.self,
             EnvCommand.self,
             VersionCommand.self,
             CompletionCommand.self,

@@ -103,18 +103,18 @@ struct TargetFlags: ParsableArguments {
     @Option(
         name: [.customLong("target"), .customLong("target", withSingleDash: true)],
         help: ArgumentHelp(
-            "For what to build: linux/amd64, linux/arm64, a triple. May be repeated, or several with commas.",
+            "For what to build: linux/arm64, a triple; see apus target list. May be repeated, or several with commas.",
             valueName: "target"))
     var targets: [String] = []
 
-    /// What the flags, or else the environment, ask for. Empty: this machine, and nobody has named it.
+    /// What the flags, or else the environment, ask for; this machine, where nobody has named any.
     func destinations(_ invocation: Invocation) async throws -> [BuildDestination] {
-        try targets.flatMap { $0.split(separator: ",").map(String.init) }.map { name in
-            guard name == "host" || name == Platform.host.description else {
-                throw ToolError("there is no target \(name)", status: .usage)
-            }
-            return BuildDestination(platform: .host, isNamed: true)
-        }
+        try await selected(invocation).map(\.destination)
+    }
+
+    /// The same as targets, which know how their programs are run.
+    func selected(_ invocation: Invocation) async throws -> [Target] {
+        try await TargetResolver(invocation).targets(flags: targets)
     }
 }
 

@@ -20,7 +20,10 @@ struct LayoutTests {
         "ApusMetrics": ["ApusRuntime", "CoreMetrics"],
         // The build tool. Never Foundation, whose ICU would make its program 50 MB larger and its start slower.
         "CApusBuild": [],
-        "ApusBuild": ["CApusBuild", "Crypto", "Dispatch", "FoundationEssentials", "Subprocess", "SystemPackage"],
+        "CZlib": [],
+        "ApusBuild": [
+            "CApusBuild", "CZlib", "Crypto", "Dispatch", "FoundationEssentials", "Subprocess", "SystemPackage",
+        ],
         "apus": ["ApusBuild", "ArgumentParser", "FoundationEssentials", "SystemPackage"],
     ]
 

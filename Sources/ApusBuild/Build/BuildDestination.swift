@@ -13,10 +13,14 @@ public struct BuildDestination: Sendable, Equatable {
     public var isNamed: Bool
     /// Arguments of `swift build` that choose it: `--swift-sdks-path …`, `--swift-sdk …`.
     public var arguments: [String]
+    /// Arguments of `swift build` that make its programs static.
+    public var staticArguments: [String]
     /// What is different in the environment of `swift build`.
     public var environment: [String: String?]
     /// The content of what these arguments name (the SDK's hash), for the question whether anything has changed.
     public var identity: String
+    /// What its programs cannot use, in a sentence. Said when a build fails.
+    public var limits: String?
     /// Makes the program from what SwiftPM has compiled, where SwiftPM cannot link it itself. `nil`: it can.
     public var link: LinkStep?
 
@@ -39,15 +43,17 @@ public struct BuildDestination: Sendable, Equatable {
 
     public init(
         platform: Platform, fileSuffix: String? = nil, isNamed: Bool = false, arguments: [String] = [],
-        environment: [String: String?] = [:],
-        identity: String = "", link: LinkStep? = nil
+        staticArguments: [String] = ["-Xswiftc", "-static-executable"], environment: [String: String?] = [:],
+        identity: String = "", limits: String? = nil, link: LinkStep? = nil
     ) {
         self.platform = platform
         self.fileSuffix = fileSuffix ?? platform.fileSuffix
         self.isNamed = isNamed
         self.arguments = arguments
+        self.staticArguments = staticArguments
         self.environment = environment
         self.identity = identity
+        self.limits = limits
         self.link = link
     }
 

@@ -74,11 +74,7 @@ struct SwiftPMDriver: Sendable {
     var flags: [String] {
         var flags = ["--build-system", "native", "-c", settings.configuration.rawValue]
         flags += destination.arguments
-        if settings.linkage == .static {
-            // The first links the Swift libraries of a Swift SDK statically, the second everything.
-            if !destination.arguments.isEmpty { flags.append("--static-swift-stdlib") }
-            flags += ["-Xswiftc", "-static-executable"]
-        }
+        if settings.linkage == .static { flags += destination.staticArguments }
         return flags + settings.arguments + surroundings.arguments
     }
 
@@ -118,7 +114,8 @@ struct SwiftPMDriver: Sendable {
         }
         guard isSuccess else {
             let place = destination.isNamed ? " for \(destination.platform)" : ""
-            throw ToolError("the build of \(title)\(place) has failed", status: .failure)
+            throw ToolError(
+                "the build of \(title)\(place) has failed", remedy: destination.limits, status: .failure)
         }
     }
 

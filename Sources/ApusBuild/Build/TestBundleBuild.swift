@@ -5,7 +5,7 @@
 public import SystemPackage
 
 /// What was built of a package's tests: an executable file that takes Swift Testing's and XCTest's arguments.
-public struct TestBundle: Sendable, Equatable {
+public struct TestBundle: Sendable {
     /// `PACKAGEPackageTests.xctest`
     public let file: FilePath
     public let platform: Platform
@@ -13,6 +13,18 @@ public struct TestBundle: Sendable, Equatable {
     public let folder: FilePath
     /// What it needs in its environment.
     public let environment: [String: String]
+    /// Where it was built, and so where it runs: its sources and resources are known to it by the paths there.
+    public let surroundings: BuildSurroundings
+
+    /// A command that runs with the paths that the bundle knows. Paths in `arguments` are the user's.
+    func command(
+        _ program: FilePath, _ arguments: [String], in directory: FilePath, environment: [String: String?] = [:]
+    ) -> Command {
+        surroundings.wrap(
+            Command(
+                surroundings.inside(program).string, arguments, in: surroundings.inside(directory),
+                environment: environment))
+    }
 }
 
 extension Builder {
@@ -33,7 +45,8 @@ extension Builder {
         var settings = settings
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
-        let driver = driver(for: destination, settings, try await surroundings(for: destination, settings))
+        let surroundings = try await surroundings(for: destination, settings)
+        let driver = driver(for: destination, settings, surroundings)
         try await driver.build(.tests)
         let bundle = driver.products.appending("\(facts.name)PackageTests.xctest")
         if !invocation.isDry {
@@ -49,6 +62,8 @@ extension Builder {
                     status: .software)
             }
         }
-        return TestBundle(file: bundle, platform: destination.platform, folder: driver.products, environment: [:])
+        return TestBundle(
+            file: bundle, platform: destination.platform, folder: driver.products, environment: [:],
+            surroundings: surroundings)
     }
 }

@@ -39,7 +39,8 @@ extension BuildSurroundings {
     /// The workspace alone.
     private init(_ workspace: Workspace) {
         self.init(
-            wrap: workspace.wrap, translate: workspace.translate, inside: workspace.inside,
+            environment: workspace.environment, wrap: workspace.wrap, translate: workspace.translate,
+            inside: workspace.inside,
             identity: workspace.isShared ? "shared" : "in place")
     }
 
@@ -50,7 +51,7 @@ extension BuildSurroundings {
     ) {
         let without = self
         arguments = session.arguments
-        if isForC { environment = session.environment }
+        if isForC { environment.merge(session.environment) { $1 } }
         translate = { line in
             guard let line = without.translate(line) else { return nil }
             return session.take(line) ?? line

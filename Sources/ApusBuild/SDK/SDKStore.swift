@@ -5,6 +5,7 @@
 //     targets/linux-arm64/target.json      the record; it names the content
 //     targets/linux-arm64/CONTENT/sdks/    for --swift-sdks-path, and whatever else the target is made of
 //     targets/linux-arm64.lock             held by whoever changes the target
+//     linkers/zig-VERSION/                 what embedded targets are linked with; theirs together
 //
 // A target is replaced by writing its new content beside the old one, then the record, in one step, and then removing the
 // old content. Whoever is killed in between leaves content that no record names: the next change removes it.
@@ -16,7 +17,13 @@ public import SystemPackage
 public struct SDKStore: Sendable {
     public let folder: FilePath
 
-    public init(folders: ToolFolders) { folder = folders.data.appending("targets") }
+    /// What embedded targets share.
+    let linkers: FilePath
+
+    public init(folders: ToolFolders) {
+        folder = folders.data.appending("targets")
+        linkers = folders.data.appending("linkers")
+    }
 
     /// The folder of one target.
     func folder(of name: TargetName) -> FilePath { folder.appending(name.fileSuffix) }

@@ -101,6 +101,14 @@ public struct TargetRecord: Sendable, Equatable, Codable {
         return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
     }
 
+    /// What was proved, in a line.
+    public var summary: String {
+        let how =
+            proof?.ranWith.map { "a program was built and run by \($0)" }
+            ?? "a program was built, and not run: no emulator"
+        return "\(name) is ready (\(tier.rawValue), \(compiler.version)): \(how)"
+    }
+
     /// What code that was compiled for the target depends on: two targets with the same compile alike.
     var fingerprint: String {
         var hash = ContentHash()

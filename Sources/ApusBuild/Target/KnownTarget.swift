@@ -30,21 +30,35 @@ struct EmbeddedModule: Sendable, Equatable {
     let triple: String
     /// Options of `zig cc`.
     let linkerOptions: [String]
+    /// What Zig calls the processor in its folders of headers.
+    let headers: String
+
+    /// The C library's headers, in Zig's folder of these.
+    var headerFolders: [String] {
+        let kernel = headers == "riscv64" ? "riscv" : headers
+        return ["\(headers)-linux-musl", "generic-musl", "\(kernel)-linux-any", "any-linux-any"]
+    }
+
+    /// What is said when a program does not compile or link.
+    static let limits =
+        "this target is Embedded Swift, which has no Foundation and no Dispatch, no async, no existentials (any), no untyped "
+        + "throws, no weak references, no reflection, no Codable and no regular expressions"
 
     static let all: [EmbeddedModule] = [
         EmbeddedModule(
             platform: Platform(system: "linux", architecture: "arm", variant: "v7"), triple: "armv7-none-none-eabi",
-            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=generic+v7a"]),
+            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=generic+v7a"], headers: "arm"),
         EmbeddedModule(
             platform: Platform(system: "linux", architecture: "arm", variant: "v6"), triple: "armv6-none-none-eabi",
-            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=arm1176jzf_s"]),
+            linkerOptions: ["-target", "arm-linux-musleabi", "-mcpu=arm1176jzf_s"], headers: "arm"),
         EmbeddedModule(
             platform: Platform(system: "linux", architecture: "arm64"), triple: "aarch64-none-none-elf",
-            linkerOptions: ["-target", "aarch64-linux-musl"]),
+            linkerOptions: ["-target", "aarch64-linux-musl"], headers: "aarch64"),
         // The toolchain's objects pass floating-point numbers in integer registers.
         EmbeddedModule(
             platform: Platform(system: "linux", architecture: "riscv64"), triple: "riscv64-none-none-eabi",
-            linkerOptions: ["-target", "riscv64-linux-musl", "-mcpu=baseline_rv64-d-f", "-mabi=lp64"]),
+            linkerOptions: ["-target", "riscv64-linux-musl", "-mcpu=baseline_rv64-d-f", "-mabi=lp64"],
+            headers: "riscv64"),
     ]
 
     /// The one for a platform, or for its own triple.

@@ -6,25 +6,50 @@
 // file with all that belongs into it, in which SwiftPM has decided everything. The step makes a program of it, with a C
 // library, a start-up file, and what Embedded Swift expects of its surroundings.
 
-public import SystemPackage
+internal import FoundationEssentials
+private import Subprocess
+internal import SystemPackage
 
-/// The command that makes a program of the file that SwiftPM linked.
+/// Makes a program of the file that SwiftPM linked.
 public struct LinkStep: Sendable, Equatable {
     /// `zig cc` with the target's options.
     let linker: [String]
-    /// Objects and libraries that every program of the target needs, after its own.
+    /// Sources, objects and libraries that every program of the target needs, after its own.
     let libraries: [FilePath]
     /// What is different in the linker's environment.
     let environment: [String: String?]
 
-    /// - Parameters:
-    ///   - linked: What SwiftPM has linked.
-    ///   - program: Where the program is to be. Not the same file.
-    ///   - stripsSymbols: Without symbols and debug information.
-    public func command(linking linked: FilePath, to program: FilePath, stripsSymbols: Bool = false) -> Command {
-        var words = Array(linker.dropFirst())
-        if stripsSymbols { words.append("-s") }
-        words += [linked.string] + libraries.map(\.string) + ["-o", program.string]
-        return Command(linker[0], words, environment: environment)
+    /// The command that links `object` to `program`.
+    func command(linking object: FilePath, to program: FilePath) -> Command {
+        Command(
+            linker[0], linker.dropFirst() + [object.string] + libraries.map(\.string) + ["-o", program.string],
+            environment: environment)
+    }
+
+    /// Links the program.
+    ///
+    /// - Parameter linked: What SwiftPM has linked.
+    /// - Returns: The program, beside it.
+    /// - Throws: `ToolError`. What the linker says has been shown then.
+    func link(_ linked: FilePath, _ invocation: Invocation) async throws -> FilePath {
+        let folder = linked.removingLastComponent()
+        let name = linked.lastComponent?.string ?? "program"
+        // Zig goes by the names of files, and SwiftPM does not call this one an object.
+        let object = folder.appending("\(name).relocatable.o")
+        let program = folder.appending("\(name).linked")
+        if !invocation.isDry {
+            try Files.replace(object) { temporary in
+                try FileManager.default.createSymbolicLink(atPath: temporary.string, withDestinationPath: name)
+            }
+        }
+        let lines = LineCollector()
+        let status = try await invocation.commands.run(command(linking: object, to: program)) { _, line in
+            lines.take(line)
+        }
+        lines.all.forEach(invocation.console.passThrough)
+        guard status.isSuccess else {
+            throw ToolError("cannot link \(name)", remedy: EmbeddedModule.limits, status: .failure)
+        }
+        return program
     }
 }

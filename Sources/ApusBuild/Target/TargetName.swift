@@ -66,7 +66,7 @@ public struct TargetName: Sendable, Hashable, CustomStringConvertible {
 
     private static func unknown(_ text: String) -> ToolError {
         let names = known.map(\.description) + ["host"]
-        let nearest = Nearest.names(to: text, among: names)
+        let nearest = NearestNames.of(text, among: names)
         let known = "the known ones are \(names.joined(separator: ", ")), and triples such as aarch64-unknown-linux-gnu"
         return ToolError(
             text.isEmpty ? "a target's name is empty" : "there is no target \(text)",
@@ -128,37 +128,5 @@ public struct Triple: Sendable, Hashable, CustomStringConvertible {
                 status: .usage)
         }
         return Platform(system: "linux", architecture: architecture.name, variant: variant)
-    }
-}
-
-/// Names that somebody may have meant.
-enum Nearest {
-    /// At most three of `names` that differ little from `text`, the nearest first.
-    static func names(to text: String, among names: [String]) -> [String] {
-        let limit = max(2, text.utf8.count / 3)
-        var found: [(name: String, distance: Int)] = []
-        for name in names {
-            let distance = distance(text.lowercased(), name.lowercased())
-            // `arm64` means linux/arm64, however many letters are missing.
-            let isPart = !text.isEmpty && name.split(separator: "/").dropFirst().joined(separator: "/") == text
-            if distance <= limit || isPart { found.append((name, isPart ? 0 : distance)) }
-        }
-        return found.sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.prefix(3).map(\.name)
-    }
-
-    /// How many letters must be put in, taken out or changed to make one word of the other (Levenshtein's distance).
-    static func distance(_ one: String, _ other: String) -> Int {
-        let other = Array(other.utf8)
-        var row = Array(0...other.count)
-        for (index, byte) in one.utf8.enumerated() {
-            var diagonal = row[0]
-            row[0] = index + 1
-            for column in other.indices {
-                let substituted = diagonal + (byte == other[column] ? 0 : 1)
-                diagonal = row[column + 1]
-                row[column + 1] = min(substituted, row[column] + 1, diagonal + 1)
-            }
-        }
-        return row[other.count]
     }
 }

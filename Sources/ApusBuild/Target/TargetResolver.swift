@@ -50,14 +50,14 @@ public struct TargetResolver: Sendable {
             // Package.swift is compiled by the compiler of the SwiftPM that reads it.
             environment["SWIFT_EXEC_MANIFEST"] = Programs.find("swiftc", environment: invocation.environment)?.string
         }
-        options += record.buildOptions.map { Self.expanded($0, content: content) }
+        options += record.buildOptions.map { expanded($0, content: content) }
         return Target(
             name: name, architecture: architecture, tier: record.tier, triple: record.triple, isExplicit: isExplicit,
             buildOptions: options, staticOptions: record.staticOptions,
-            testOptions: record.testOptions?.map { Self.expanded($0, content: content) }, environment: environment,
+            testOptions: record.testOptions?.map { expanded($0, content: content) }, environment: environment,
             linkStep: record.linking.map { linking in
                 LinkStep(
-                    linker: linking.linker.map { Self.expanded($0, content: content) },
+                    linker: linking.linker.map { expanded($0, content: content) },
                     libraries: linking.libraries.map { content.pushing(FilePath($0)) },
                     environment: ["ZIG_GLOBAL_CACHE_DIR": invocation.folders.cache.appending("zig").string])
             },
@@ -66,9 +66,10 @@ public struct TargetResolver: Sendable {
             fingerprint: record.fingerprint)
     }
 
-    /// Options in records name files of the content as `{content}/…`, so that the data folder can be moved.
-    private static func expanded(_ option: String, content: FilePath) -> String {
-        option.replacing("{content}", with: content.string)
+    /// Options in records name files of the content as `{content}/…`, and linkers as `{linkers}/…`, so that the data folder
+    /// can be moved.
+    private func expanded(_ option: String, content: FilePath) -> String {
+        option.replacing("{content}", with: content.string).replacing("{linkers}", with: store.linkers.string)
     }
 
     private func checkCompiler(of record: TargetRecord, name: TargetName) async throws {
@@ -84,7 +85,7 @@ public struct TargetResolver: Sendable {
     private func notReady(_ name: TargetName) -> ToolError {
         // A triple can be anything: perhaps another was meant, which was added.
         let nearest =
-            name.triple == nil ? [] : Nearest.names(to: name.description, among: store.names().map(\.description))
+            name.triple == nil ? [] : NearestNames.of(name.description, among: store.names().map(\.description))
         return ToolError(
             "the target \(name) is not ready",
             remedy: nearest.isEmpty

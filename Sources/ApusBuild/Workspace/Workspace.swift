@@ -53,6 +53,7 @@ public struct Workspace: Sendable, Equatable {
             invocation.console.detail("this project's builds share nothing with others: \(refusal)")
             return Workspace(binds: [], program: invocation.program, refusal: refusal)
         }
+        if !invocation.isDry { try Files.makeFolder(scratch.appending(temporaryName)) }
         return Workspace(
             project: project, scratch: scratch, neighbours: neighbours + (try OutwardLinks.targets(in: project.root)),
             program: invocation.program)
@@ -73,6 +74,17 @@ public struct Workspace: Sendable, Equatable {
         self.program = program
         self.refusal = refusal
     }
+
+    /// What is different in the environment of SwiftPM in here.
+    ///
+    /// It keeps others out of its scratch folder by a lock in TMPDIR that is named after the folder's path. That is the same
+    /// for all projects here, so each has a TMPDIR of its own: otherwise all builds of a machine would wait for each other.
+    var environment: [String: String?] {
+        isShared ? ["TMPDIR": Self.scratchPlace.appending(Self.temporaryName).string] : [:]
+    }
+
+    /// In the scratch folder.
+    private static let temporaryName = "tmp"
 
     // MARK: - In and out
 

@@ -11,9 +11,11 @@ struct RunCommand: AsyncParsableCommand {
         discussion: """
             The program takes the place of apus: it gets the terminal, the signals and the exit status. All that follows
             PRODUCT, or --, are its arguments. PRODUCT may be left out where the package has one executable.
+            Programs for other processors are run by QEMU's user emulation, if it is installed.
             """
     )
 
+    @OptionGroup var targets: TargetFlags
     @OptionGroup var build: BuildFlags
     @OptionGroup var console: ConsoleFlags
 
@@ -25,8 +27,14 @@ struct RunCommand: AsyncParsableCommand {
         let project = try Project.find(from: invocation.directory)
         let builder = try await Builder(invocation, project: project)
         let (product, arguments) = try split(builder.facts)
-        let built = try await builder.build(BuildRequest(products: [product], settings: build.settings))
-        let command = Command(built[0].file.string, arguments)
+        let selected = try await targets.selected(invocation)
+        guard selected.count == 1 else {
+            throw ToolError("a program is run for one target, and several are named", status: .usage)
+        }
+        let built = try await builder.build(
+            BuildRequest(products: [product], destinations: [selected[0].destination], settings: build.settings))
+        let command = try selected[0].command(
+            running: built[0].file, arguments: arguments, environment: invocation.environment)
         if invocation.isDry {
             invocation.console.say(command.description)
             return

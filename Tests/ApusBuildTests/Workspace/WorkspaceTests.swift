@@ -42,6 +42,10 @@ import Testing
         #expect(workspace.translate("/apus-build/sources is not it") == "/apus-build/sources is not it")
     }
 
+    @Test func swiftPMsLockIsTheProjectsOwn() {
+        #expect(workspace().environment == ["TMPDIR": "/apus-build/scratch/tmp"])
+    }
+
     @Test func commandsAreStartedByTheToolItself() {
         let command = Command("swift-build", ["--product", "x"], environment: ["A": "1"])
         #expect(

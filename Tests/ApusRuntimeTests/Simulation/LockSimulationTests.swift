@@ -78,18 +78,17 @@ struct LockSimulationTests {
                 let tokens = Guarded(0)
                 let isThere = Condition()
                 let taken = Tally()
-                let take: (Duration?) throws -> Void = { timeout in
+                let take: @Sendable (Duration?) throws -> Void = { timeout in
                     try tokens.mutex.withLock(waitingFor: isThere, until: { $0 > 0 }, timeout: timeout) { number in
                         number -= 1
                         taken.number += 1
                     }
                 }
-                nonisolated(unsafe) let unsafeTake = take
-                let timed = go { try unsafe unsafeTake(.milliseconds(1)) }
-                let cancelled = go { try unsafe unsafeTake(nil) }
+                let timed = go { try take(.milliseconds(1)) }
+                let cancelled = go { try take(nil) }
                 let steady = WaitGroup()
                 for _ in 0..<2 {
-                    steady.go { try! unsafe unsafeTake(nil) }
+                    steady.go { try! take(nil) }
                 }
                 let producer = go {
                     for round in 0..<4 {

@@ -85,9 +85,13 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
     func run() throws -> ChildResult {
         let seed = UInt64.random(in: 0..<1 << 32)
         let process = Process()
-        process.executableURL = try Self.executable()
-        process.arguments = [scenario] + (count.map { [String($0)] } ?? []) + ["seed=\(seed)"]
         var inherited = ProcessInfo.processInfo.environment
+        // Tests for another processor run under an emulator, which a child does not inherit: this is its command.
+        let launcher = inherited["APUS_TEST_LAUNCHER"].map { $0.split(separator: " ").map(String.init) } ?? []
+        let words =
+            launcher + [try Self.executable().path, scenario] + (count.map { [String($0)] } ?? []) + ["seed=\(seed)"]
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
         inherited["APUS_WORKERS"] = nil
         inherited["APUS_DEBUG"] = nil
         inherited["APUS_TRACE"] = nil
@@ -130,8 +134,13 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
 
     /// SwiftPM builds it into the directory that holds the test bundle.
     private static func executable() throws -> URL {
-        var places = [Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0])]
-        places += Bundle.allBundles.map(\.bundleURL)
+        #if canImport(Darwin)
+        // There the tests are a bundle that another program loads.
+        let bundles = Bundle.allBundles
+        #else
+        let bundles = [Bundle.main]
+        #endif
+        let places = bundles.map(\.bundleURL) + [URL(fileURLWithPath: CommandLine.arguments[0])]
         for place in places {
             var directory = place
             for _ in 0..<5 {
