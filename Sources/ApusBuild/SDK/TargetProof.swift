@@ -87,7 +87,9 @@ struct TargetProof: Sendable {
             static func main() async {
                 let squares = await withTaskGroup(of: Int.self) { group in
                     for number in 1...9 { group.addTask { number * number } }
-                    return await group.reduce(0, +)
+                    var sum = 0
+                    for await square in group { sum += square }
+                    return sum
                 }
                 print("proof \\("Ünï".uppercased()) \\(squares)")
             }
