@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "ApusHTTP", targets: ["ApusHTTP"]),
         .library(name: "ApusHTTPFoundation", targets: ["ApusHTTPFoundation"]),
         .library(name: "ApusMetrics", targets: ["ApusMetrics"]),
+        .library(name: "ApusBenchmark", targets: ["ApusBenchmark"]),
         .executable(name: "apus", targets: ["apus"]),
     ],
     dependencies: [
@@ -64,6 +65,10 @@ let package = Package(
             dependencies: ["ApusRuntime", .product(name: "CoreMetrics", package: "swift-metrics")],
             swiftSettings: swiftSettings
         ),
+
+        // Benchmarks among tests, for `apus test -bench`.
+        .target(name: "ApusBenchmark", swiftSettings: swiftSettings),
+        .testTarget(name: "ApusBenchmarkTests", dependencies: ["ApusBenchmark"], swiftSettings: swiftSettings),
 
         // The build tool: what it decides, and its command line.
         .target(name: "CApusBuild"),

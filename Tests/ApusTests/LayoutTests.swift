@@ -18,6 +18,7 @@ struct LayoutTests {
         "ApusHTTP": ["ApusRuntime", "ApusNet", "CApus", "HTTPTypes", "Logging"],
         "ApusHTTPFoundation": ["ApusHTTP", "ApusRuntime", "HTTPTypes", "Foundation", "FoundationEssentials"],
         "ApusMetrics": ["ApusRuntime", "CoreMetrics"],
+        "ApusBenchmark": [],
         // The build tool. Never Foundation, whose ICU would make its program 50 MB larger and its start slower.
         "CApusBuild": [],
         "CZlib": [],
@@ -72,7 +73,7 @@ struct LayoutTests {
 
     @Test(
         "Modules import downwards only",
-        arguments: ["ApusRuntime", "ApusNet", "Apus", "ApusHTTP", "ApusHTTPFoundation", "ApusMetrics"])
+        arguments: ["ApusRuntime", "ApusNet", "Apus", "ApusHTTP", "ApusHTTPFoundation", "ApusMetrics", "ApusBenchmark"])
     func directions(module: String) throws {
         let files = try Self.files(in: Self.sources.appendingPathComponent(module), withExtensions: ["swift"])
         try #require(!files.isEmpty)

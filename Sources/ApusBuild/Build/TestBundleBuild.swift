@@ -16,14 +16,21 @@ public struct TestBundle: Sendable {
     /// Where it was built, and so where it runs: its sources and resources are known to it by the paths there.
     public let surroundings: BuildSurroundings
 
-    /// A command that runs with the paths that the bundle knows. Paths in `arguments` are the user's.
+    /// Makes the command that runs one of its programs: for another processor with an emulator in front.
+    public var launch: @Sendable (_ program: FilePath, _ arguments: [String]) throws -> Command = {
+        Command($0.string, $1)
+    }
+
+    /// The command that runs it where it was built. Paths in `arguments` are the user's.
+    ///
+    /// - Throws: `ToolError` when there is no emulator.
     func command(
-        _ program: FilePath, _ arguments: [String], in directory: FilePath, environment: [String: String?] = [:]
-    ) -> Command {
-        surroundings.wrap(
-            Command(
-                surroundings.inside(program).string, arguments, in: surroundings.inside(directory),
-                environment: environment))
+        _ arguments: [String], in directory: FilePath, environment: [String: String?] = [:]
+    ) throws -> Command {
+        var command = try launch(surroundings.inside(file), arguments)
+        command.directory = surroundings.inside(directory)
+        command.environment.merge(environment) { $1 }
+        return surroundings.wrap(command)
     }
 }
 
@@ -46,6 +53,10 @@ extension Builder {
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
         let surroundings = try await surroundings(for: destination, settings)
+        let scratch = project.scratch(settings.scratchName(for: destination))
+        let main = scratch.appending(TestEntryPoint.fileName)
+        if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }
+        settings.arguments += ["--experimental-test-entry-point-path", surroundings.inside(main).string]
         let driver = driver(for: destination, settings, surroundings)
         try await driver.build(.tests)
         let bundle = driver.products.appending("\(facts.name)PackageTests.xctest")

@@ -87,8 +87,8 @@ struct SwiftTestingStream {
     private var starts: [String: Double] = [:]
     /// Suites that something was found wrong with, beside their tests.
     private var failedSuites: Set<String> = []
-    /// The library has said that it is done.
-    private(set) var hasEnded = false
+    /// How often the library has said that it is done.
+    private(set) var endedRuns = 0
 
     init(root: FilePath) { self.root = root }
 
@@ -108,7 +108,7 @@ struct SwiftTestingStream {
     private mutating func take(_ event: SwiftTestingRecord.Event) -> [TestEvent] {
         guard let id = event.testID else {
             switch event.kind {
-            case "runEnded": hasEnded = true
+            case "runEnded": endedRuns += 1
             case "issueRecorded": return note(event).map { [.note(test: nil, $0)] } ?? []
             default: break
             }

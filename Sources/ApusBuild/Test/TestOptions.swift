@@ -98,6 +98,15 @@ public enum TestShuffle: Sendable, Equatable {
             self = .seed(seed)
         }
     }
+
+    /// The seed of this call. `nil`: the order is the libraries' own.
+    func chosenSeed() -> UInt64? {
+        switch self {
+        case .off: nil
+        case .on: UInt64.random(in: 1..<1 << 53)
+        case .seed(let seed): seed
+        }
+    }
 }
 
 /// What looks over the tests' shoulder. On this machine only: the toolchain has no others.

@@ -4,7 +4,7 @@
 // and reports. Begin here.
 
 internal import FoundationEssentials
-internal import SystemPackage
+public import SystemPackage
 
 /// Tests one package.
 public struct TestRunner: Sendable {
@@ -20,9 +20,15 @@ public struct TestRunner: Sendable {
 
     /// Builds and runs what was asked for.
     ///
+    /// - Parameters:
+    ///   - destination: For what tests are built.
+    ///   - launch: Makes the command that runs a program of that destination here. `nil`: the program itself.
     /// - Returns: Whether all is well: nothing has failed.
     /// - Throws: `ToolError` for a wrong pattern, an unknown target, a build that fails.
-    public func run(for destination: BuildDestination = .host) async throws -> Bool {
+    public func run(
+        for destination: BuildDestination = .host,
+        launch: (@Sendable (FilePath, [String]) throws -> Command)? = nil
+    ) async throws -> Bool {
         let choice = try TestChoice(options)
         let builder = try await Builder(invocation, project: project)
         guard builder.facts.hasTests else {
@@ -30,7 +36,7 @@ public struct TestRunner: Sendable {
             return true
         }
         let targets = try selectedTargets(builder.facts)
-        let bundle: TestBundle
+        var bundle: TestBundle
         do {
             bundle = try await builder.buildTests(settings: options.settings, for: destination)
         } catch let error as ToolError where options.json && error.status == .failure && !Task.isCancelled {
@@ -40,6 +46,7 @@ public struct TestRunner: Sendable {
             }
             throw error
         }
+        if let launch { bundle.launch = launch }
         if invocation.isDry { return true }
         if let output = options.output { try Files.copy(bundle.file, to: output) }
 
@@ -50,8 +57,8 @@ public struct TestRunner: Sendable {
         if options.list != nil { return list(plans) }
 
         let session = Session(
-            builder: builder, bundle: bundle, plans: plans, scratch: scratch.path, options: options, project: project,
-            invocation: invocation)
+            builder: builder, bundle: bundle, plans: plans, scratch: scratch.path, options: options,
+            seed: options.shuffle.chosenSeed(), project: project, invocation: invocation)
         return try await session.run()
     }
 
@@ -120,7 +127,7 @@ struct TestChoice {
     /// What is run of a target.
     func plan(of target: String, _ listing: TestListing) -> TestTargetPlan {
         let tests = listing.tests(of: target)
-        return TestTargetPlan(target: target, chosen: tests.filter(isChosen), total: tests.count)
+        return TestTargetPlan(target: target, chosen: tests.filter(isChosen), all: tests)
     }
 
     private func isChosen(_ test: TestIdentity) -> Bool {
@@ -141,7 +148,7 @@ extension TestListing {
         // An instrumented bundle leaves a profile of this too.
         variables["LLVM_PROFILE_FILE"] = scratch.appending("list-%p.profraw").string
         func ask(_ arguments: [String]) async throws -> String {
-            let command = bundle.command(bundle.file, arguments, in: root, environment: variables)
+            let command = try bundle.command(arguments, in: root, environment: variables)
             invocation.console.command(command.description)
             let answer = try await invocation.commands.capture(command)
             guard answer.isSuccess else {
@@ -168,6 +175,8 @@ private struct Session: Sendable {
     let plans: [TestTargetPlan]
     let scratch: FilePath
     let options: TestOptions
+    /// Of `-shuffle`.
+    let seed: UInt64?
     let project: Project
     let invocation: Invocation
 
@@ -177,12 +186,14 @@ private struct Session: Sendable {
         let inputs =
             options.mayBeCached
             ? try await TestInputs(
-                bundle: bundle, options: options, toolchain: builder.toolchain.identity, emulator: [], project: project,
+                bundle: bundle, options: options, toolchain: builder.toolchain.identity,
+                emulator: try bundle.launch("", []).arguments, project: project,
                 invocation) : nil
         let reporter = TestReporter(
             targets: plans.map(\.target),
             counts: Dictionary(uniqueKeysWithValues: plans.map { ($0.target, $0.chosen.count) }), options: options,
             console: invocation.console)
+        if let seed, !options.json { invocation.console.result("-shuffle \(seed)") }
         if case .some = options.benchmarks, !options.json { invocation.console.result(Self.benchmarkHeader) }
 
         let width = options.sideBySide ?? (options.benchmarks == nil ? Machine.processors : 1)
@@ -225,8 +236,13 @@ private struct Session: Sendable {
         let folder = scratch.appending(plan.target)
         try Files.makeFolder(folder)
         reporter.begin(plan.target)
+        if options.json, let seed {
+            let note = TestEvent.note(test: nil, "-shuffle \(seed)")
+            reporter.take(plan.target, TestRecord(time: Date().timeIntervalSince1970, event: note))
+        }
         let run = TestTargetRun(
-            plan: plan, bundle: bundle, options: options, invocation: invocation, root: project.root, scratch: folder,
+            plan: plan, bundle: bundle, options: options, seed: seed, invocation: invocation, root: project.root,
+            scratch: folder,
             environment: environment(of: plan.target, coverage)
         ) { reporter.take(plan.target, $0) }
         var result = try await run.run()
@@ -248,7 +264,8 @@ private struct Session: Sendable {
         var variables = bundle.environment
         let own = invocation.environment
         // A crash says where; without colours, and without asking at a terminal that is not there.
-        if own["SWIFT_BACKTRACE"] == nil {
+        // (A program for another processor has no backtracer here.)
+        if own["SWIFT_BACKTRACE"] == nil, bundle.platform.architecture == Platform.host.architecture {
             variables["SWIFT_BACKTRACE"] = "enable=yes,color=no,interactive=no,registers=none,images=none"
         }
         if let coverage { variables["LLVM_PROFILE_FILE"] = coverage.profilePattern(of: target) }

@@ -12,12 +12,10 @@ internal import SystemPackage
 /// What is run of one target.
 struct TestTargetPlan: Sendable, Equatable {
     let target: String
-    /// What was chosen, and how many there are.
+    /// What was chosen.
     let chosen: [TestIdentity]
-    let total: Int
-
-    /// Nothing was left out.
-    var isWhole: Bool { chosen.count == total }
+    /// What there is.
+    let all: [TestIdentity]
 }
 
 /// Runs one target.
@@ -25,6 +23,8 @@ struct TestTargetRun: Sendable {
     let plan: TestTargetPlan
     let bundle: TestBundle
     let options: TestOptions
+    /// The order of the tests is random. `nil`: it is the library's.
+    let seed: UInt64?
     let invocation: Invocation
     /// Where the tests run, and where paths in what they say begin.
     let root: FilePath
@@ -58,17 +58,17 @@ struct TestTargetRun: Sendable {
 
     private func parts() -> [Part] {
         let old = plan.chosen.filter { $0.library == .xctest }
-        let new = plan.chosen.filter { $0.library == .swiftTesting }
+        let new = plan.chosen.filter { $0.library == .swiftTesting && !$0.isBenchmark }
+        let benchmarks = plan.chosen.filter { $0.library == .swiftTesting && $0.isBenchmark }
         var parts = Self.xctestArguments(old).map { Part(library: .xctest, tests: $0.tests, arguments: [$0.argument]) }
-        if !new.isEmpty {
-            var arguments: [String] = []
-            for filter in Self.filters(chosen: new, isWhole: plan.isWhole) { arguments += ["--filter", filter] }
-            switch options.parallel {
+        for (tests, isMeasured) in [(new, false), (benchmarks, true)] where !tests.isEmpty {
+            var arguments = Self.filters(chosen: tests, among: plan.all).flatMap { ["--filter", $0] }
+            switch isMeasured ? 1 : options.parallel {
             case 1?: arguments.append("--no-parallel")
             case let width?: arguments += ["--experimental-maximum-parallelization-width", String(width)]
             case nil: break
             }
-            parts.append(Part(library: .swiftTesting, tests: new, arguments: arguments))
+            parts.append(Part(library: .swiftTesting, tests: tests, arguments: arguments))
         }
         return parts
     }
@@ -88,6 +88,15 @@ struct TestTargetRun: Sendable {
         }
         let report = scratch.appending("benchmarks")
         var variables: [String: String?] = environment.mapValues { $0 }
+        var runs = 1
+        if let seed {
+            let order = TestOrder.lines(part.tests, among: plan.all, library: part.library, seed: seed)
+            let file = scratch.appending("order")
+            try Files.write(order.map { $0 + "\n" }.joined(), to: file)
+            variables[TestEntryPoint.orderVariable] = file.string
+            // Each line is a run of Swift Testing's own.
+            if part.library == .swiftTesting { runs = order.count }
+        }
         if options.benchmarks != nil {
             variables["APUS_BENCHMARK_TIME"] = options.benchmarkTime.description
             variables["APUS_BENCHMARK_REPORT"] = report.string
@@ -95,7 +104,7 @@ struct TestTargetRun: Sendable {
         let reader = TestReader(
             part.library, tests: part.tests, root: root, measures: options.benchmarks != nil, bundle.surroundings, log)
         let process = TestProcess(
-            command: bundle.command(bundle.file, arguments, in: root, environment: variables), events: events
+            command: try bundle.command(arguments, in: root, environment: variables), events: events
         ) { channel, line in reader.take(channel, line) }
         invocation.console.command(process.command.description)
 
@@ -113,7 +122,7 @@ struct TestTargetRun: Sendable {
             }
             try Files.remove(report)
         }
-        log.ended(ending, hasEnded: reader.hasEnded)
+        log.ended(ending, hasEnded: reader.hasEnded(runs: runs))
     }
 
     /// XCTest takes one argument: classes and tests, separated by commas. Whole classes go by their names. The system's limit for
@@ -133,11 +142,26 @@ struct TestTargetRun: Sendable {
         return groups
     }
 
-    /// Regular expressions for Swift Testing that fit what was chosen and nothing else.
-    static func filters(chosen: [TestIdentity], isWhole: Bool) -> [String] {
+    /// Regular expressions for Swift Testing that fit what was chosen and nothing else: one for all, if nothing was left out, one for
+    /// each whole suite, one for each other test. (Each is tried with each test.)
+    static func filters(chosen: [TestIdentity], among all: [TestIdentity]) -> [String] {
+        let all = all.filter { $0.library == .swiftTesting }
         guard let target = chosen.first?.target else { return [] }
-        if isWhole { return ["^\(escaped(target))\\."] }
-        return chosen.map { "^\(escaped($0.id))$" }
+        let start = "^\(escaped(target))\\."
+        if chosen.count == all.count { return [start] }
+        let sizes = Dictionary(grouping: all) { $0.path[0] }.mapValues(\.count)
+        let units = Dictionary(grouping: chosen) { $0.path[0] }
+        var filters: [String] = []
+        for test in chosen {
+            let suite = test.path[0]
+            if test.path.count > 1, units[suite]?.count == sizes[suite] {
+                let filter = start + escaped(suite) + "\\/"
+                if filters.last != filter, !filters.contains(filter) { filters.append(filter) }
+            } else {
+                filters.append("^\(escaped(test.id))$")
+            }
+        }
+        return filters
     }
 
     /// A text as a regular expression that fits it alone.
@@ -160,7 +184,8 @@ final class TestLog: Sendable {
         var isFailed = false
         var isTimeUp = false
         var hasShownThreads = false
-        var races = 0
+        /// Of each race that was reported, the tests that were running.
+        var races: [[String]] = []
     }
 
     private let state = Mutex(State())
@@ -191,7 +216,7 @@ final class TestLog: Sendable {
                 if outcome == .failed { state.isFailed = true }
             case .output(_, let text):
                 if text.hasPrefix("*** Signal ") { state.hasShownThreads = true }
-                if text.contains("WARNING: ThreadSanitizer: ") { state.races += 1 }
+                if text.contains("WARNING: ThreadSanitizer: ") { state.races.append(state.running.keys.sorted()) }
             case .note, .measured: break
             }
             return !(state.isFailed && stopsAtFailure)
@@ -221,7 +246,7 @@ final class TestLog: Sendable {
     /// A process has ended; what it has not said is said now.
     func ended(_ ending: TestProcess.Ending, hasEnded: Bool) {
         let (running, isFailed, races) = state.withLock { state in
-            defer { state.races = 0 }
+            defer { state.races = [] }
             return (state.running, state.isFailed, state.races)
         }
         let how = Self.text(ending.status)
@@ -242,10 +267,11 @@ final class TestLog: Sendable {
         }
         if ending.isTimeout || ending.isStopped {
             fail()
-        } else if races > 0 {
-            add(
-                .note(test: nil, "race detected: \(races) \(races == 1 ? "report" : "reports") by the thread sanitizer")
-            )
+        } else if !races.isEmpty {
+            for tests in races {
+                let when = tests.isEmpty ? "" : " during " + tests.joined(separator: ", ")
+                add(.note(test: nil, "race detected\(when)"))
+            }
             fail()
         } else if !hasEnded, running.isEmpty {
             add(.note(test: nil, "the test process ended before the tests had: \(how)"))
@@ -307,7 +333,9 @@ private final class TestReader: Sendable {
     }
 
     /// The library has said that all is done.
-    var hasEnded: Bool { state.withLock { library == .xctest ? $0.lines.hasEnded : $0.stream.hasEnded } }
+    func hasEnded(runs: Int) -> Bool {
+        state.withLock { library == .xctest ? $0.lines.hasEnded : $0.stream.endedRuns >= runs }
+    }
 
     /// - Returns: Whether to go on.
     func take(_ channel: TestProcess.Channel, _ line: [UInt8]) -> Bool {

@@ -100,10 +100,11 @@ struct TestTextReport {
         return lines + [line]
     }
 
-    /// The last line of a call: how many tests there were.
+    /// The last line of a call: how many tests there were. A target that has failed as a whole (a crash between tests, a race)
+    /// counts as a test that has.
     static func total(_ results: [TestTargetResult]) -> String {
         let passed = results.reduce(0) { $0 + $1.count(.passed) }
-        let failed = results.reduce(0) { $0 + $1.count(.failed) }
+        let failed = results.reduce(0) { $0 + max($1.count(.failed), $1.ending == .failed ? 1 : 0) }
         let skipped = results.reduce(0) { $0 + $1.count(.skipped) }
         return "\(passed) passed, \(failed) failed" + (skipped > 0 ? ", \(skipped) skipped" : "")
     }

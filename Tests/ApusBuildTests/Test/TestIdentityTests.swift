@@ -47,16 +47,51 @@ struct TestIdentityTests {
 
     @Test("Filters fit what was chosen, and nothing else")
     func filters() throws {
-        let tests = ["Parser/negative(n:)/A.swift:6:4", "alpha()/A.swift:4:2"].map {
-            TestIdentity(target: "LibTests", library: .swiftTesting, path: ["x"], id: "LibTests.\($0)")
+        var listing = TestListing()
+        listing.addXCTest(listing: "LibTests.Old/testOne")
+        listing.addSwiftTesting(
+            stream: [
+                "Parser/negative(n:)/A.swift:6:4", "Parser/positive()/A.swift:7:4", "alpha()/A.swift:4:2",
+                "beta()/A.swift:5:2",
+            ]
+            .map { #"{"kind":"test","payload":{"id":"LibTests.\#($0)","kind":"function"}}"# }.joined(separator: "\n"))
+        let tests = listing.tests.filter { $0.library == .swiftTesting }
+        func filters(_ places: [Int]) -> [String] {
+            TestTargetRun.filters(chosen: places.map { tests[$0] }, among: listing.tests)
         }
-        #expect(TestTargetRun.filters(chosen: tests, isWhole: true) == [#"^LibTests\."#])
-        let filters = TestTargetRun.filters(chosen: tests, isWhole: false)
-        #expect(filters.first == #"^LibTests\.Parser\/negative\(n:\)\/A\.swift:6:4$"#)
-        for (filter, test) in zip(filters, tests) {
-            #expect(try test.id.wholeMatch(of: Regex(filter)) != nil)
-            #expect(try ("More" + test.id).firstMatch(of: Regex(filter)) == nil)
+        #expect(filters([0, 1, 2, 3]) == [#"^LibTests\."#])
+        #expect(filters([0, 1, 2]) == [#"^LibTests\.Parser\/"#, #"^LibTests\.alpha\(\)\/A\.swift:4:2$"#])
+        #expect(filters([0]) == [#"^LibTests\.Parser\/negative\(n:\)\/A\.swift:6:4$"#])
+        #expect(filters([]) == [])
+        for places in [[0], [1, 2], [0, 1, 3], [3], [0, 1, 2, 3]] {
+            let expressions = try filters(places).map { try Regex($0) }
+            let fitting = tests.indices.filter { index in
+                expressions.contains { tests[index].id.firstMatch(of: $0) != nil }
+            }
+            #expect(fitting == places)
         }
+    }
+
+    @Test("A seed decides the order, whatever the order before; suites and classes stay together")
+    func shuffling() {
+        let names = ["A/a()", "A/b()", "B/c()", "d()", "e()", "f()", "C/g()"]
+        let tests = names.map {
+            TestIdentity(
+                target: "T", library: .swiftTesting, path: $0.split(separator: "/").map(String.init),
+                id: "T.\($0)/F.swift:1:2")
+        }
+        let order = TestOrder.lines(tests, among: tests, library: .swiftTesting, seed: 5)
+        #expect(order == TestOrder.lines(tests.reversed(), among: tests, library: .swiftTesting, seed: 5))
+        #expect(order.count == 6 && Set(order).contains(#"^T\.A\/"#))
+        let orders = Set((0..<20).map { TestOrder.lines(tests, among: tests, library: .swiftTesting, seed: $0) })
+        #expect(orders.count > 10)
+
+        let old = ["A/t1", "A/t2", "B/t3"].map {
+            TestIdentity(target: "T", library: .xctest, path: $0.split(separator: "/").map(String.init), id: "T.\($0)")
+        }
+        let lines = TestOrder.lines(old, among: old, library: .xctest, seed: 1)
+        #expect(Set(lines) == ["T.A/t1", "T.A/t2", "T.B/t3"])
+        #expect(lines[1] != "T.B/t3")
     }
 
     @Test("XCTest's argument is cut where it would be too long")
