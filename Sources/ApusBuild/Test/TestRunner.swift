@@ -10,7 +10,7 @@ public import SystemPackage
 public struct TestRunner: Sendable {
     private let invocation: Invocation
     private let project: Project
-    private let options: TestOptions
+    public let options: TestOptions
 
     public init(_ invocation: Invocation, project: Project, options: TestOptions) {
         self.invocation = invocation

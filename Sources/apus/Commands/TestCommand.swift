@@ -25,6 +25,7 @@ struct TestCommand: AsyncParsableCommand {
     @OptionGroup(title: "How they run") var running: RunningFlags
     @OptionGroup(title: "What is reported") var reports: ReportFlags
     @OptionGroup(title: "Building") var build: TestBuildFlags
+    @OptionGroup(title: "Building") var destinations: TargetFlags
 
     struct ChoiceFlags: ParsableArguments {
         @Option(name: .go("run"), help: ArgumentHelp("Run only tests that fit.", valueName: "pattern"))
@@ -162,7 +163,19 @@ struct TestCommand: AsyncParsableCommand {
             directory: build.directory)
         let project = try Project.find(from: invocation.directory)
         let runner = TestRunner(invocation, project: project, options: options(invocation))
-        guard try await runner.run() else { throw ExitCode(ToolError.Status.failure.rawValue) }
+        var isWell = true
+        for target in try await destinations.selected(invocation) {
+            if let sanitizer = runner.options.sanitizer, !target.isNative {
+                throw ToolError(
+                    "the \(sanitizer.rawValue) sanitizer works on this machine only, and not for \(target.name)",
+                    status: .usage)
+            }
+            isWell =
+                try await runner.run(for: try target.testDestination()) { program, arguments in
+                    try target.command(running: program, arguments: arguments, environment: invocation.environment)
+                } && isWell
+        }
+        guard isWell else { throw ExitCode(ToolError.Status.failure.rawValue) }
     }
 
     private func options(_ invocation: Invocation) -> TestOptions {
