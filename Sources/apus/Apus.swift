@@ -21,6 +21,7 @@ struct Apus: AsyncParsableCommand {
             InstallCommand.self,
             ImageCommand.self,
             CleanCommand.self,
+            CacheCommand.self,
             TargetCommand.self,
             EnvCommand.self,
             VersionCommand.self,

@@ -9,6 +9,7 @@
 //         ledger      what the files of the store hold (CacheLedger.swift), changed by who holds ledger.lock
 //         lock        held by every build that uses the generation; by nobody else when it is removed
 //         retired     nobody begins to use it any more, and why
+//     ~/.cache/apus/compiled/TOOLCHAIN/toolchain    which one it is, for people
 //
 // Nothing is ever changed in a store that somebody uses: what is to be dropped (too large, damaged) is retired first, and
 // removed when nobody holds its lock. Locks belong to processes, so that they end with them.
@@ -52,6 +53,9 @@ struct CacheGeneration: Sendable, Equatable {
 
 /// All generations of one toolchain's store.
 struct CompileStore: Sendable {
+    /// The file that says for people which toolchain a store belongs to.
+    static let titleName = "toolchain"
+
     /// What a store looks like. Another layout is another store.
     private static let layout = "2"
 
@@ -100,6 +104,8 @@ struct CompileStore: Sendable {
             lock.touch()
             for old in all where old.isRetired { _ = try? Self.remove(old) }
             try writeCompiler(in: generation)
+            let title = folder.appending(Self.titleName)
+            if !Files.exists(title) { try Files.write(toolchain.root.string + "\n", to: title) }
             return (generation, lock)
         }
     }
