@@ -20,6 +20,7 @@ struct Apus: AsyncParsableCommand {
             TestCommand.self,
             InstallCommand.self,
             ImageCommand.self,
+            VendorCommand.self,
             CleanCommand.self,
             CacheCommand.self,
             TargetCommand.self,

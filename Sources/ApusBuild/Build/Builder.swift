@@ -19,6 +19,8 @@ public struct Builder: Sendable {
     public let project: Project
     public let toolchain: Toolchain
     public let facts: PackageFacts
+    /// What makes SwiftPM take dependencies from the project's folder `vendor`. Empty where there is none.
+    let vendorArguments: [String]
 
     /// - Throws: `ToolError` when there is no toolchain, or the package's manifest is not valid.
     public init(_ invocation: Invocation, project: Project) async throws {
@@ -26,6 +28,7 @@ public struct Builder: Sendable {
         self.project = project
         toolchain = try await Toolchain.find(invocation)
         facts = try await PackageFacts.of(project, toolchain: toolchain, invocation)
+        vendorArguments = try await Vendor(invocation, project: project).arguments()
     }
 
     /// Builds what was asked for, puts it in its place, and says where that is.
@@ -101,7 +104,8 @@ public struct Builder: Sendable {
         let driver = driver(for: destination, settings, .plain)
         let command = Command(
             toolchain.tool("swift-package").string,
-            ["resolve", "--package-path", project.root.string, "--scratch-path", driver.scratch.string])
+            ["resolve", "--package-path", project.root.string, "--scratch-path", driver.scratch.string]
+                + vendorArguments)
         let lines = LineCollector()
         let status = try await invocation.commands.run(command) { _, line in lines.take(line) }
         guard status.isSuccess else {
@@ -113,7 +117,9 @@ public struct Builder: Sendable {
     func driver(
         for destination: BuildDestination, _ settings: BuildSettings, _ surroundings: BuildSurroundings
     ) -> SwiftPMDriver {
-        SwiftPMDriver(
+        var settings = settings
+        settings.arguments += vendorArguments
+        return SwiftPMDriver(
             invocation: invocation, project: project, toolchain: toolchain, destination: destination,
             settings: settings, surroundings: surroundings)
     }

@@ -180,23 +180,25 @@ actor Registry {
         return token
     }
 
-    /// Parameters of a form or a query, with everything but letters, digits and `-._~` as `%XX`.
+    /// Parameters of a form or a query.
     static func form(_ parameters: [(String, String)]) -> String {
-        func escaped(_ text: String) -> String {
-            let digits = Array("0123456789ABCDEF".utf8)
-            var result: [UInt8] = []
-            for byte in text.utf8 {
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                    UInt8(ascii: "~"):
-                    result.append(byte)
-                default: result += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-                }
+        parameters.map { "\(escaped($0.0))=\(escaped($0.1))" }.joined(separator: "&")
+    }
+
+    /// A part of an address: everything but letters, digits and `-._~` as `%XX`.
+    static func escaped(_ text: String) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var result: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.append(byte)
+            default: result += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
             }
-            return String(decoding: result, as: UTF8.self)
         }
-        return parameters.map { "\(escaped($0.0))=\(escaped($0.1))" }.joined(separator: "&")
+        return String(decoding: result, as: UTF8.self)
     }
 
     /// An error with the registry's own words, where it has said some.
