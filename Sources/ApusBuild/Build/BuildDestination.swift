@@ -19,6 +19,9 @@ public struct BuildDestination: Sendable, Equatable {
     public var environment: [String: String?]
     /// The content of what these arguments name (the SDK's hash), for the question whether anything has changed.
     public var identity: String
+    /// The compiler's cache works with it. It does not with a compiler of another version than SwiftPM's, whose module
+    /// scanner it needs.
+    public var usesCompileCache = true
     /// What its programs cannot use, in a sentence. Said when a build fails.
     public var limits: String?
     /// Makes the program from what SwiftPM has compiled, where SwiftPM cannot link it itself. `nil`: it can.

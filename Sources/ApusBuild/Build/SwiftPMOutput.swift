@@ -84,6 +84,9 @@ public struct SwiftPMOutput: Sendable {
     static func isHarmless(_ line: String) -> Bool {
         line.contains("warning: Using '")
             && line.contains("in statically linked applications requires at runtime the shared libraries")
+            // Of a compiler of another version than SwiftPM's, which a target has brought along.
+            || line.hasPrefix("warning: ") && line.contains("libSwiftScan")
+                && line.contains("Fallback to `swift-frontend`")
     }
 
     static func severity(of line: String) -> Severity? {

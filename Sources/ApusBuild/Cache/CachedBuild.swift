@@ -15,7 +15,9 @@ extension BuildSurroundings {
     ) async throws -> BuildSurroundings {
         let workspace = try Workspace.of(project, scratch: scratch, neighbours: neighbours, invocation)
         var surroundings = BuildSurroundings(workspace)
-        if invocation.isDry || invocation.environment["APUS_COMPILE_CACHE"] == "off" { return surroundings }
+        if invocation.isDry || !destination.usesCompileCache || invocation.environment["APUS_COMPILE_CACHE"] == "off" {
+            return surroundings
+        }
         // A destination may bring a compiler of its own, which its environment names.
         let compiler = destination.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value ?? "")" }
         let store = CompileStore(

@@ -99,8 +99,6 @@ struct DebianSource: TargetSource {
                 version: try await CompilerVersion.ask(invocation.commands, compiler: bin.appending("swiftc").string),
                 sha256: try ContentHash.ofFile(bin.appending("swift-frontend")) ?? ""),
             toolchain: "toolchain/usr/libexec/swift/bin", content: "",
-            // The scanner that SwiftPM would load into itself is of another version.
-            buildOptions: ["-Xswiftc", "-nonlib-dependency-scanner"],
             staticOptions: ["--static-swift-stdlib", "-Xswiftc", "-static-executable"],
             testOptions: ["-Xswiftc", "-plugin-path", "-Xswiftc", plugins],
             sysroot: "sdks/\(identifier).artifactbundle/sdk/sysroot", libraryFolders: ["/usr/lib/swift/linux"],
@@ -156,7 +154,7 @@ struct DebianSource: TargetSource {
     private static let notInToolchain =
         ["lldb*", "clangd", "sourcekit-lsp", "docc", "wasmkit", "swift-format"].map { "*/swift/bin/\($0)" }
         + ["liblldb*", "libsourcekit*", "libclang.so*", "libLTO*", "libSwiftSourceKit*"].map { "*/swift/lib/\($0)" }
-        + ["*/lib/swift/embedded", "*/lib/swift_static", "./usr/share", "./etc"]
+        + ["*/lib/swift/embedded", "*/lib/swift_static", "*/lib_InternalSwiftScan.so", "./usr/share", "./etc"]
 
     private static let notInSysroot =
         ["*/swift/bin", "*/swift/lib/lib*.so*", "*/swift/share", "*/swift/libexec"]

@@ -43,7 +43,7 @@ struct Download: Sendable {
             if try ContentHash.ofFile(part) == sha256 { return try finish(part, file) }
         }
         let found = try ContentHash.ofFile(part) ?? "nothing"
-        try Files.remove(part)
+        try forget(sha256: sha256)
         throw ToolError(
             "\(url) is not the file that was to be expected: its SHA-256 is \(found), and should be \(sha256)",
             status: .data)

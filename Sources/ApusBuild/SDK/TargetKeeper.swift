@@ -104,7 +104,7 @@ public struct TargetKeeper: Sendable {
             ways += [["--static-swift-stdlib"], []].filter { $0 != record.staticOptions }
         }
         let resolver = TargetResolver(invocation)
-        var failure: (any Error)?
+        var failure: TargetProof.Failure?
         for way in ways {
             record.staticOptions = way
             let target = resolver.target(record, name: name, isExplicit: true)
@@ -116,11 +116,12 @@ public struct TargetKeeper: Sendable {
                 }
                 record.proof = TargetRecord.Proof(date: Self.now, ranWith: result.ranWith)
                 return record
-            } catch let error as ToolError {
+            } catch let error as TargetProof.Failure {
                 failure = failure ?? error
             }
         }
-        throw failure ?? ToolError("the target \(name) cannot be proved", status: .failure)
+        failure?.lines.forEach(invocation.console.passThrough)
+        throw failure?.error ?? ToolError("the target \(name) cannot be proved", status: .failure)
     }
 
     /// Proves a target that was added once more.

@@ -18,9 +18,15 @@ struct TargetProof: Sendable {
         let isStatic: Bool
     }
 
+    /// What has gone wrong, and what was printed then: for who may try something else.
+    struct Failure: Error {
+        let error: ToolError
+        let lines: [String]
+    }
+
     /// Builds a program for a target, and runs it where that can be done.
     ///
-    /// - Throws: `ToolError` that says at which step it has failed; the output of that has been shown.
+    /// - Throws: `Failure`, whose lines have not been shown; `ToolError` where nothing was printed.
     func prove(_ target: Target) async throws -> Result {
         let folder = invocation.folders.cache.appending("proofs").appending(
             "\(target.folderName)-\(UInt64.random(in: .min ... .max))")
@@ -42,8 +48,8 @@ struct TargetProof: Sendable {
         let lines = LineCollector()
         let status = try await invocation.commands.run(build) { _, line in lines.take(line) }
         guard status.isSuccess else {
-            lines.all.forEach(invocation.console.passThrough)
-            throw ToolError("a program for \(target.name) cannot be built", status: .failure)
+            throw Failure(
+                error: ToolError("a program for \(target.name) cannot be built", status: .failure), lines: lines.all)
         }
         var program = folder.pushing(FilePath(".build/release/proof"))
         if let step = target.linkStep { program = try await step.link(program, invocation) }
@@ -66,9 +72,10 @@ struct TargetProof: Sendable {
         let command = try target.command(running: program, environment: invocation.environment)
         let answer = try await invocation.commands.capture(command)
         guard answer.isSuccess, answer.output == Self.answer else {
-            invocation.console.passThrough(answer.output + answer.errors)
-            throw ToolError(
-                "a program for \(target.name) was built, and does not run (\(answer.status))", status: .failure)
+            throw Failure(
+                error: ToolError(
+                    "a program for \(target.name) was built, and does not run (\(answer.status))", status: .failure),
+                lines: [answer.output + answer.errors])
         }
         return target.isNative ? "this machine" : command.executable
     }

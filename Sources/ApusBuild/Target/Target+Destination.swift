@@ -21,7 +21,7 @@ extension Target {
     }
 
     private func destination(arguments: [String]) -> BuildDestination {
-        BuildDestination(
+        var destination = BuildDestination(
             platform: platform, fileSuffix: folderName, isNamed: isExplicit, arguments: arguments,
             staticArguments: staticOptions, environment: environment, identity: fingerprint,
             limits: tier == .embedded ? EmbeddedModule.limits : nil,
@@ -30,5 +30,7 @@ extension Target {
                     try await step.link(folder.appending(product), invocation)
                 }
             })
+        destination.usesCompileCache = environment["SWIFT_EXEC"] == nil
+        return destination
     }
 }

@@ -48,6 +48,10 @@ public struct TargetResolver: Sendable {
             let compiler = content.pushing(FilePath(toolchain)).appending("swiftc").string
             environment["SWIFT_EXEC"] = compiler
             // Package.swift is compiled by the compiler of the SwiftPM that reads it.
+            // In place of the compiler's cache, which works with the machine's own only: the standard library's modules are
+            // compiled once, and not for each package.
+            let modules = invocation.folders.cache.appending("modules").appending(record.fingerprint)
+            options += ["-Xswiftc", "-module-cache-path", "-Xswiftc", modules.string]
             environment["SWIFT_EXEC_MANIFEST"] = Programs.find("swiftc", environment: invocation.environment)?.string
         }
         options += record.buildOptions.map { expanded($0, content: content) }

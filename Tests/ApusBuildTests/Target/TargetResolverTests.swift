@@ -82,9 +82,11 @@ struct TargetResolverTests {
             #expect(
                 target.buildOptions == [
                     "--swift-sdks-path", content.appending("sdks").string, "--swift-sdk", "apus-linux-arm64",
-                    "-Xswiftc",
+                    "-Xswiftc", "-module-cache-path", "-Xswiftc",
+                    invocation.folders.cache.appending("modules").appending(target.fingerprint).string, "-Xswiftc",
                     "-quick",
                 ])
+            #expect(!target.destination.usesCompileCache)
             #expect(target.testOptions?.last == content.appending("plugins").string)
             // Its own compiler builds; the machine's reads Package.swift.
             #expect(target.environment["SWIFT_EXEC"] == content.pushing("toolchain/bin/swiftc").string)
