@@ -25,12 +25,11 @@ static void handle_quit(int signal_number) {
     errno = saved;
 }
 
-bool apus_quit_signal_install(void *requests, void *sleeper) {
+bool apus_quit_signal_install(void *requests, void *sleeper, bool from_others) {
     struct sigaction action;
-    if (sigaction(SIGQUIT, NULL, &action) != 0 || (action.sa_flags & SA_SIGINFO) != 0
-        || action.sa_handler != SIG_DFL) {
-        return false;
-    }
+    if (sigaction(SIGQUIT, NULL, &action) != 0) return false;
+    bool is_free = (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_DFL;
+    if (!is_free && !from_others) return false;
     quit_requests = requests;
     quit_sleeper = sleeper;
     // On the signal stack, where a thread has one: a goroutine's may be nearly used up.

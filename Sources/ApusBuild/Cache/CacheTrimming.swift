@@ -8,7 +8,7 @@
 // finds there. So a new one is added, and at the next occasion the older ones are removed.
 
 internal import FoundationEssentials
-public import SystemPackage
+internal import SystemPackage
 
 /// What trimming has done.
 public struct CacheTrimming: Sendable, Equatable {

@@ -268,6 +268,16 @@ private struct Session: Sendable {
         if own["SWIFT_BACKTRACE"] == nil, bundle.platform.architecture == Platform.host.architecture {
             variables["SWIFT_BACKTRACE"] = "enable=yes,color=no,interactive=no,registers=none,images=none"
         }
+        // Apus answers SIGQUIT with its goroutines, which Swift's backtracer knows nothing of.
+        let settings = own["APUS_DEBUG"] ?? ""
+        if !settings.contains("sigquit") {
+            variables["APUS_DEBUG"] = settings.isEmpty ? "sigquit=take" : settings + ",sigquit=take"
+        }
+        // Programs that tests start need the emulator too.
+        if let launcher = try? bundle.launch("", []), !launcher.executable.isEmpty {
+            variables["APUS_TEST_LAUNCHER"] = ([launcher.executable] + launcher.arguments.dropLast()).joined(
+                separator: " ")
+        }
         if let coverage { variables["LLVM_PROFILE_FILE"] = coverage.profilePattern(of: target) }
         if options.sanitizer != nil {
             // Sanitizers look for llvm-symbolizer on PATH.

@@ -6,7 +6,7 @@
 // thread that writes the dump: it may take a second, and standard error may be a pipe that nobody reads.
 //
 // The signal is taken when the first goroutine is started, unless the program has given it an action before;
-// `APUS_DEBUG=sigquit=off` leaves it alone. Where it is blocked it stays so: somebody may wait for it with `sigwait`.
+// `APUS_DEBUG=sigquit=off` leaves it alone, `sigquit=take` takes it in any case. Where it is blocked it stays so: somebody may wait for it with `sigwait`.
 
 import CApus
 import Synchronization
@@ -21,13 +21,13 @@ struct QuitSignal: ~Copyable {
 
     private static var stackBytes: Int { 1 << 20 }
 
-    /// Takes the signal. `monitorState` is the word on which the monitor sleeps.
-    func install(wakes monitorState: borrowing Atomic<UInt32>) {
+    /// Takes the signal; `fromOthers`: even if it has an action. `monitorState` is the word on which the monitor sleeps.
+    func install(wakes monitorState: borrowing Atomic<UInt32>, fromOthers: Bool) {
         unsafe withUnsafePointer(to: requests) { requests in
             unsafe withUnsafePointer(to: monitorState) { state in
                 // SAFETY: both lie in the scheduler's record, which stays for ever.
                 _ = unsafe apus_quit_signal_install(
-                    UnsafeMutableRawPointer(mutating: requests), UnsafeMutableRawPointer(mutating: state))
+                    UnsafeMutableRawPointer(mutating: requests), UnsafeMutableRawPointer(mutating: state), fromOthers)
             }
         }
     }

@@ -40,6 +40,8 @@ struct Configuration {
     var reportsDeadlocks = true
     /// Whether SIGQUIT dumps the goroutines, where the program leaves it alone; see QuitSignal.swift.
     var dumpsOnQuitSignal = true
+    /// Whether it is taken from another handler too, such as that of Swift's backtracer.
+    var takesQuitSignal = false
 
     /// `APUS_WORKERS=N`: the number of workers; by default the processors that the process may use (its affinity and its
     /// cgroup's quota). `APUS_TRACE=FILE`: see Trace.swift. `APUS_DEBUG=name=value,…`: for tests and for finding errors, see HACKING.md.
@@ -83,6 +85,8 @@ struct Configuration {
             reportsDeadlocks = false
         case ("sigquit", _) where value == "off":
             dumpsOnQuitSignal = false
+        case ("sigquit", _) where value == "take":
+            takesQuitSignal = true
         case ("fences", _) where value == "full":
             fencesAreFull = true
         case ("standinslots", let count?) where (0...1024).contains(count):
@@ -108,7 +112,7 @@ struct Configuration {
         ("rounds", "rounds=N, N one or more"),
         ("sample", "sample=N, N from 1 to 1000000"),
         ("schedtrace", "schedtrace=N, N from 1 to 86400000 milliseconds"),
-        ("sigquit", "sigquit=off"),
+        ("sigquit", "sigquit=off or sigquit=take"),
         ("standinslots", "standinslots=N, N from 0 to 1024"),
         ("tracelimit", "tracelimit=N, N from 1 to 1048576 MiB"),
     ]

@@ -39,7 +39,10 @@ struct MonitorState: ~Copyable {
                 }, scheduler.address, 128 * 1024, "apus monitor")
             // Without it goroutines can starve each other, but all else works: the next wake tries again.
             guard result == 0 else { return state.store(0, ordering: .sequentiallyConsistent) }
-            if scheduler.record.configuration.dumpsOnQuitSignal { quit.install(wakes: state) }
+            let configuration = scheduler.record.configuration
+            if configuration.dumpsOnQuitSignal {
+                quit.install(wakes: state, fromOthers: configuration.takesQuitSignal)
+            }
         case 2:
             unsafe withUnsafePointer(to: state) { word in
                 unsafe apus_futex_wake(word, 1)

@@ -72,9 +72,9 @@ int apus_process_thread_count(void);
 
 // MARK: SIGQUIT
 
-/// Takes SIGQUIT, if its action is the default one: from then on the signal adds one to `requests`, and wakes the thread
+/// Takes SIGQUIT, if its action is the default one, or `from_others` says that this does not matter: from then on the signal adds one to `requests`, and wakes the thread
 /// that sleeps on `sleeper` with the value 2, having set it to 1. (Two words of 32 bits.) True when it was taken.
-bool apus_quit_signal_install(void *_Nonnull requests, void *_Nonnull sleeper);
+bool apus_quit_signal_install(void *_Nonnull requests, void *_Nonnull sleeper, bool from_others);
 
 /// Ends the process at once with this status, after standard output's buffer was written.
 _Noreturn void apus_exit_now(int status);

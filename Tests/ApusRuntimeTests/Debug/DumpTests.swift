@@ -95,6 +95,13 @@ struct DumpTests {
         #expect(result.errors == "the program's own handler\n", "\(result.testDescription)")
     }
 
+    @Test("Unless the signal is to be taken from it")
+    func quitSignalTakenFromOthers() throws {
+        let result = try ChildProgram("quit-signal-taken", workers: 2, debug: "sigquit=take").run()
+        result.expectSuccess()
+        #expect(!result.errors.contains("the program's own handler"), "\(result.testDescription)")
+    }
+
     @Test("The signal is left alone where that is asked for")
     func quitSignalOff() throws {
         let result = try ChildProgram("quit-signal-ends", workers: 2, debug: "sigquit=off").run()

@@ -53,7 +53,7 @@ struct ConfigurationTests {
             ("fences=none", "fences=none", "fences=full"),
             ("races=all", "races=all", "races=threads"),
             ("queue=4, deadlock=on", "deadlock=on", "deadlock=off"),
-            ("sigquit=on ,queue=3", "sigquit=on", "sigquit=off"),
+            ("sigquit=on ,queue=3", "sigquit=on", "sigquit=off or sigquit=take"),
         ])
     func wrongValue(settings: String, wrong: String, form: String) throws {
         let result = try ChildProgram("starts", environment: ["APUS_DEBUG": settings]).run()
