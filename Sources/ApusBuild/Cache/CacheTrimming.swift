@@ -8,6 +8,7 @@
 // finds there. So a new one is added, and at the next occasion the older ones are removed.
 
 internal import FoundationEssentials
+private import Glibc
 internal import SystemPackage
 
 /// What trimming has done.
@@ -25,6 +26,16 @@ public struct CacheTrimming: Sendable, Equatable {
             throw ToolError("APUS_CACHE_SIZE is an amount such as 10GB, and not \(text)", status: .usage)
         }
         return bytes
+    }
+
+    /// Keeps the cache within its limit: once a day, after a build. Whatever goes wrong with that is no failure of the build.
+    static func daily(_ invocation: Invocation) {
+        let today = "\(time(nil) / 86_400)\n"
+        let mark = invocation.folders.cache.appending("trimmed")
+        if (try? Files.readText(mark)) == today { return }
+        try? Files.write(today, to: mark)
+        guard let limit = try? limit(invocation.environment) else { return }
+        _ = try? CacheTrimming(invocation.folders, to: limit)
     }
 
     /// Removes what was not used for the longest time, until no more than `limit` bytes are left.

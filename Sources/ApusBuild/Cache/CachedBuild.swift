@@ -18,16 +18,20 @@ extension BuildSurroundings {
         if invocation.isDry || !destination.usesCompileCache || invocation.environment["APUS_COMPILE_CACHE"] == "off" {
             return surroundings
         }
-        // A destination may bring a compiler of its own, which its environment names.
-        let compiler = destination.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value ?? "")" }
+        // A destination, or the user, may bring a compiler of their own, which the environment names.
+        let given = invocation.environment.filter { $0.key == "SWIFT_EXEC" }.mapValues { Optional($0) }
+        let compiler = given.merging(destination.environment) { $1 }.sorted { $0.key < $1.key }.map {
+            "\($0.key)=\($0.value ?? "")"
+        }
         let store = CompileStore(
             toolchain: toolchain, compiler: compiler.joined(separator: "\n"), in: invocation.folders)
-        let bringsCompiler = ([invocation.environment["CC"], destination.environment["CC"] ?? nil]).contains {
-            $0 != nil
-        }
+        // The user's own compiler for C is not ours to replace. And one store holds what one version of LLVM has written: not
+        // that of a destination's Swift compiler and that of this toolchain's clang.
+        let hasCompiler =
+            invocation.environment["CC"] != nil || ["CC", "SWIFT_EXEC"].contains { destination.environment[$0] != nil }
         do {
             let session = try await CacheSession.begin(store, scratch: scratch, invocation)
-            surroundings.use(session, forC: !bringsCompiler, invocation.console) {
+            surroundings.use(session, forC: !hasCompiler, invocation) {
                 try await .cached(
                     project, scratch: scratch, neighbours: neighbours, toolchain: toolchain, destination: destination,
                     invocation)
@@ -48,7 +52,7 @@ extension BuildSurroundings {
 
     /// - Parameter renewed: What takes the place of these when the session's generation is retired.
     private mutating func use(
-        _ session: CacheSession, forC isForC: Bool, _ console: Console,
+        _ session: CacheSession, forC isForC: Bool, _ invocation: Invocation,
         renewed: @escaping @Sendable () async throws -> BuildSurroundings
     ) {
         let without = self
@@ -58,11 +62,14 @@ extension BuildSurroundings {
             guard let line = without.translate(line) else { return nil }
             return session.take(line) ?? line
         }
+        let console = invocation.console
         finish = { succeeded in
             let verdict = try await session.finish(succeeded: succeeded)
             if console.isVerbose || console.showsCommands, let summary = session.report.summary { console.say(summary) }
             switch verdict {
-            case .good: return nil
+            case .good:
+                CacheTrimming.daily(invocation)
+                return nil
             case .damaged(let reason):
                 console.warn("the cache was damaged, and is begun anew; building again: \(reason)")
                 return try await renewed()
