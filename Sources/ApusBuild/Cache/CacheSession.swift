@@ -87,8 +87,10 @@ final class CacheSession: Sendable {
     ///
     /// - Returns: What is to be shown in its place; nothing, perhaps. `nil`: the line is about something else.
     func take(_ line: String) -> String?? {
-        if Self.isTrouble(line) { trouble.withLock { $0 = $0 ?? line } }
-        guard let remark = report.take(line) else { return nil }
+        guard let remark = report.take(line) else {
+            if Self.isTrouble(line) { trouble.withLock { $0 = $0 ?? line } }
+            return nil
+        }
         if case .done(let file?) = remark, console.showsCommands { return .some("compiled, not in the cache: \(file)") }
         return .some(nil)
     }
@@ -99,9 +101,8 @@ final class CacheSession: Sendable {
     }
 
     private static let signsOfTrouble = [
-        "CAS error", "Setting up CAS failed", "caching backend error", "caching failed because",
-        "No space left on device",
-        "llvmcas://", "Bus error", "unable to execute command: Bus", "signal 7", "CAS failed", "cas failed",
+        "CAS error", "Setting up CAS failed", "caching backend error", "CAS failed", "CAS include-tree",
+        "No space left on device", "Bus error", "signal 7",
     ]
 
     // MARK: - After

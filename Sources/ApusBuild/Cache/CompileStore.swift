@@ -57,7 +57,7 @@ struct CompileStore: Sendable {
     static let titleName = "toolchain"
 
     /// What a store looks like. Another layout is another store.
-    private static let layout = "2"
+    private static let layout = "3"
 
     let folder: FilePath
     let toolchain: Toolchain
@@ -119,10 +119,22 @@ struct CompileStore: Sendable {
         guard !Files.exists(generation.compiler), Files.exists(launcher),
             let clang = try? realPath(toolchain.tool("clang"))
         else { return }
+        // What fails, for whatever reason, is compiled anew without the cache, and that has the last word: the cache does not
+        // know headers that are modules of C. Standard output stays what it is; only messages are held back.
         let script = """
             #!/bin/sh
-            LLVM_CACHE_CAS_PATH=\(Command.quoted(generation.cas.string)) CLANG_CACHE_DISABLE_MCCAS=1 \\
-            exec \(Command.quoted(launcher.string)) \(Command.quoted(clang.string)) -Rcompile-job-cache "$@"
+            exec 3>&1
+            case " $* " in
+            *" -c "*) ;;
+            *) exec \(Command.quoted(clang.string)) "$@" 3>&- ;;
+            esac
+            if messages=$(LLVM_CACHE_CAS_PATH=\(Command.quoted(generation.cas.string)) CLANG_CACHE_DISABLE_MCCAS=1 \\
+                \(Command.quoted(launcher.string)) \(Command.quoted(clang.string)) -Rcompile-job-cache "$@" 2>&1 >&3 3>&-)
+            then
+                if [ -n "$messages" ]; then printf '%s\\n' "$messages" >&2; fi
+                exit 0
+            fi
+            exec \(Command.quoted(clang.string)) "$@" 3>&-
 
             """
         try Files.write(
