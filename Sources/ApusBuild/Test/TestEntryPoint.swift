@@ -82,7 +82,11 @@ enum TestEntryPoint {
                     arguments.filter = filters.split(separator: "\\t").map(String.init)
                     arguments.verbosity = value("--verbosity").flatMap { Int($0) } ?? 0
                     arguments.eventStreamOutputPath = value("--event-stream-output-path")
+                    #if compiler(>=6.3)
                     arguments.eventStreamSchemaVersion = value("--event-stream-version")
+                    #else
+                    arguments.eventStreamVersion = value("--event-stream-version").flatMap { Int($0) }
+                    #endif
                     arguments.repetitions = value("--repetitions").flatMap { Int($0) }
                     if words.contains("--no-parallel") { arguments.parallel = false }
                     let result = await Testing.__swiftPMEntryPoint(passing: arguments) as CInt
