@@ -21,7 +21,10 @@ struct TestCoverage: Sendable {
 
     /// What `llvm-cov` says of one source file.
     struct File: Sendable, Equatable {
+        /// Where it is.
         let path: String
+        /// What the bundle knows it by, which was built in a workspace.
+        let recorded: String
         let lines: Int
         let covered: Int
     }
@@ -59,9 +62,11 @@ struct TestCoverage: Sendable {
         guard let export = try? JSONDecoder().decode(Export.self, from: Data(text.utf8)) else {
             throw ToolError("llvm-cov describes coverage in a way that this version does not know", status: .software)
         }
-        return export.data.flatMap(\.files)
-            .filter { isCounted($0.filename) }
-            .map { File(path: $0.filename, lines: $0.summary.lines.count, covered: $0.summary.lines.covered) }
+        return export.data.flatMap(\.files).map { file in
+            let path = bundle.surroundings.translate(file.filename) ?? file.filename
+            let lines = file.summary.lines
+            return File(path: path, recorded: file.filename, lines: lines.count, covered: lines.covered)
+        }.filter { isCounted($0.path) }
     }
 
     /// Of a file: it is the package's own, and no test.
@@ -95,8 +100,8 @@ struct TestCoverage: Sendable {
     func writeProfile(_ profile: FilePath, _ files: [File], to output: FilePath) async throws {
         let text = try await asked(
             "llvm-cov",
-            ["export", "-format=lcov", "-instr-profile", profile.string, bundle.file.string] + files.map(\.path))
-        try Files.write(text, to: output)
+            ["export", "-format=lcov", "-instr-profile", profile.string, bundle.file.string] + files.map(\.recorded))
+        try Files.write(translated(text), to: output)
     }
 
     /// Writes pages for a browser.
@@ -107,11 +112,24 @@ struct TestCoverage: Sendable {
             [
                 "show", "-format=html", "-output-dir", folder.string, "-instr-profile", profile.string,
                 "-Xdemangler", toolchain.tool("swift-demangle").string, bundle.file.string,
-            ] + files.map(\.path))
+            ] + files.map(\.recorded))
+        for page in Folder.files(in: folder) where page.extension == "html" {
+            let file = folder.pushing(page)
+            try Files.write(translated(try Files.readText(file)), to: file)
+        }
+    }
+
+    /// With the user's own paths.
+    private func translated(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { bundle.surroundings.translate(String($0)) ?? String($0) }.joined(separator: "\n")
     }
 
     private func asked(_ tool: String, _ arguments: [String]) async throws -> String {
-        let command = Command(toolchain.tool(tool).string, arguments)
+        // Sources are read where the bundle knows them.
+        let command = bundle.surroundings.wrap(
+            Command(
+                toolchain.tool(tool).string, arguments, in: bundle.surroundings.inside(project.root)))
         invocation.console.command(command.description)
         let answer = try await invocation.commands.capture(command, limit: 1 << 30)
         guard answer.isSuccess else {

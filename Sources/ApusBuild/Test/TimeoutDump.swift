@@ -3,6 +3,7 @@
 // What a test process was doing when its time was up. A process that handles SIGQUIT says so itself: Apus dumps its
 // goroutines, Swift's own backtracer its threads. Others would be ended by it, so a debugger looks at them.
 
+private import FoundationEssentials
 private import Glibc
 internal import SystemPackage
 
@@ -17,8 +18,9 @@ struct TimeoutDump: Sendable {
     ///   - hasShownThreads: Whether it has printed backtraces of its threads by now.
     /// - Returns: What the debugger said, or why there is nothing.
     func take(
-        of process: Int32, read: (Duration) async -> Void, hasShownThreads: () -> Bool
+        of started: Int32, read: (Duration) async -> Void, hasShownThreads: () -> Bool
     ) async -> String? {
+        let process = Self.supervised(by: started) ?? started
         if Self.handlesQuit(process) {
             kill(process, SIGQUIT)
             // Looking up names may take a moment, in the middle of the dump too.
@@ -26,6 +28,15 @@ struct TimeoutDump: Sendable {
             if hasShownThreads() || kill(process, 0) != 0 { return nil }
         }
         return await backtraces(of: process)
+    }
+
+    /// The command of a process that is this program, which starts commands in workspaces and watches over them.
+    private static func supervised(by process: Int32) -> Int32? {
+        let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/exe")
+        guard let program, program == (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")),
+            let children = try? Files.readText(FilePath("/proc/\(process)/task/\(process)/children"))
+        else { return nil }
+        return children.split(separator: " ").first.flatMap { Int32($0) }
     }
 
     /// What the process has set for SIGQUIT is a function of its own.
