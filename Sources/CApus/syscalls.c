@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,7 +351,19 @@ int apus_guard_install(void *address, size_t bytes) {
     do {
         result = madvise(address, bytes, MADV_GUARD_INSTALL);
     } while (result != 0 && errno == EINTR);
-    return result == 0 ? 0 : -errno;
+    if (result != 0) {
+        return -errno;
+    }
+    /* QEMU's user emulation takes any advice that it does not know for done. So the first guard is tried: the kernel cannot
+       read a name from it, be that what it may. */
+    static atomic_bool holds;
+    if (!atomic_load_explicit(&holds, memory_order_relaxed)) {
+        if (access(address, F_OK) == 0 || errno != EFAULT) {
+            return -EINVAL;
+        }
+        atomic_store_explicit(&holds, true, memory_order_relaxed);
+    }
+    return 0;
 #else
     (void)address;
     (void)bytes;

@@ -109,7 +109,8 @@ void apus_memory_discard(void *_Nonnull address, size_t bytes);
 void apus_stack_discard_unused(char *_Nonnull low);
 /// Seconds since 1970, UTC.
 int64_t apus_unix_seconds(void);
-/// Makes a range inaccessible without a mapping of its own. -EINVAL on a kernel older than 6.13 and on other systems.
+/// Makes a range inaccessible without a mapping of its own. -EINVAL on a kernel older than 6.13, under an
+/// emulator that only says that it has done it, and on other systems.
 int apus_guard_install(void *_Nonnull address, size_t bytes);
 /// Makes a range inaccessible by a mapping of its own.
 int apus_guard_protect(void *_Nonnull address, size_t bytes);
