@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static volatile int pipe_descriptor = -1;
@@ -40,3 +41,5 @@ int apus_build_watch_signals(int descriptor) {
     }
     return 0;
 }
+
+void apus_build_adopt_orphans(int adopts) { prctl(PR_SET_CHILD_SUBREAPER, adopts, 0, 0, 0); }

@@ -6,8 +6,8 @@
 //     let programs = try await builder.build(BuildRequest(products: ["server"], destinations: [...]))   // lie in bin/
 //     let bundle = try await builder.buildTests(settings: settings, for: .host)                         // TestBundle
 //
-// One `swift build` for each product and target; several targets side by side, as memory allows. Then the program's
-// header is read, and it is put in its place.
+// What is up to date is left alone (UpToDate/). Else: one `swift build` for each product and target, several targets side
+// by side as memory allows; then the program's header is read, and it is put in its place.
 
 internal import FoundationEssentials
 private import Subprocess
@@ -21,6 +21,8 @@ public struct Builder: Sendable {
     public let facts: PackageFacts
     /// What makes SwiftPM take dependencies from the project's folder `vendor`. Empty where there is none.
     let vendorArguments: [String]
+    /// What this call has read already.
+    private let hasher = InputHasher()
 
     /// - Throws: `ToolError` when there is no toolchain, or the package's manifest is not valid.
     public init(_ invocation: Invocation, project: Project) async throws {
@@ -127,7 +129,8 @@ public struct Builder: Sendable {
     /// The workspace and the cache of builds with these settings.
     func surroundings(for destination: BuildDestination, _ settings: BuildSettings) async throws -> BuildSurroundings {
         try await .cached(
-            project, scratch: project.scratch(settings.scratchName(for: destination)), neighbours: [],
+            project, scratch: project.scratch(settings.scratchName(for: destination)),
+            neighbours: facts.localPackages.map { FilePath($0) },
             toolchain: toolchain, destination: destination, invocation)
     }
 
@@ -137,30 +140,75 @@ public struct Builder: Sendable {
         let console = invocation.console
         console.event(BuildEvent(.start, product: product, target: destination.platform))
         do {
-            let driver = driver(for: destination, settings, try await surroundings(for: destination, settings))
-            try await driver.build(.product(product))
-            if invocation.isDry {
-                console.say(
-                    Command("cp", [driver.products.appending(product).string, placement.file.string]).description)
+            let driver = driver(for: destination, settings, .plain)
+            let check = UpToDateCheck(product: product, driver: driver, hasher: hasher)
+            let built: BuiltProduct
+            switch try check.ask(placement) {
+            case .fresh(let resources):
+                console.detail("\(invocation.relative(placement.file)) is up to date")
+                console.event(
+                    BuildEvent(.upToDate, product: product, target: destination.platform, file: placement.file))
                 return BuiltProduct(
-                    product: product, platform: destination.platform, file: placement.file, resources: [],
-                    wasUpToDate: false)
+                    product: product, platform: destination.platform, file: placement.file,
+                    resources: resources.map(placement.resource), wasUpToDate: true)
+            case .place(let executable, let resources):
+                try place(executable, resources, at: placement)
+                built = BuiltProduct(
+                    product: product, platform: destination.platform, file: placement.file,
+                    resources: resources.map(placement.resource), wasUpToDate: false)
+            case .build(let reasons, let relink):
+                console.command("# \(product) for \(destination.platform): \(Self.shown(reasons))")
+                built = try await compile(product, for: destination, settings, check, relink: relink, at: placement)
             }
-            var executable = driver.products.appending(product)
-            if let link = destination.link { executable = try await link.run(product, driver.products, invocation) }
-            try verify(executable, product: product, for: destination, settings)
-            let resources = try driver.resources(of: product)
-            try placement.put(executable: executable, resources: resources)
-            console.event(
-                BuildEvent(.built, product: product, target: destination.platform, file: placement.file))
-            return BuiltProduct(
-                product: product, platform: destination.platform, file: placement.file,
-                resources: resources.map(placement.resource), wasUpToDate: false)
+            console.event(BuildEvent(.built, product: product, target: destination.platform, file: placement.file))
+            return built
         } catch let error as ToolError {
-            console.event(
-                BuildEvent(.failed, product: product, target: destination.platform, text: error.message))
+            console.event(BuildEvent(.failed, product: product, target: destination.platform, text: error.message))
             throw error
         }
+    }
+
+    /// The first few of many reasons.
+    private static func shown(_ reasons: [String]) -> String {
+        let shown = reasons.prefix(4).joined(separator: "; ")
+        return reasons.count > 4 ? "\(shown); and \(reasons.count - 4) more" : shown
+    }
+
+    /// Has SwiftPM build a product, checks it, and puts it in its place.
+    private func compile(
+        _ product: String, for destination: BuildDestination, _ settings: BuildSettings, _ check: UpToDateCheck,
+        relink: Bool, at placement: Placement
+    ) async throws -> BuiltProduct {
+        let driver = driver(for: destination, settings, try await surroundings(for: destination, settings))
+        var executable = driver.products.appending(product)
+        var resources: [FilePath] = []
+        if invocation.isDry {
+            try await driver.build(.product(product))
+            if let link = destination.link { executable = try await link.run(product, driver.products, invocation) }
+        } else {
+            let start = try check.begin()
+            if relink { try Files.remove(executable) }
+            try await driver.build(.product(product))
+            if let link = destination.link { executable = try await link.run(product, driver.products, invocation) }
+            try verify(executable, product: product, for: destination, settings)
+            let inputs = try ProductInputs(of: product, driver: driver)
+            resources = inputs.resources
+            try check.finish(inputs, executable: executable, since: start)
+        }
+        try place(executable, resources, at: placement)
+        return BuiltProduct(
+            product: product, platform: destination.platform, file: placement.file,
+            resources: resources.map(placement.resource), wasUpToDate: false)
+    }
+
+    private func place(_ executable: FilePath, _ resources: [FilePath], at placement: Placement) throws {
+        let console = invocation.console
+        for bundle in resources {
+            console.step(
+                Command("cp", ["-r", bundle.string, placement.resource(bundle).string]), isDry: invocation.isDry)
+        }
+        console.step(Command("cp", [executable.string, placement.file.string]), isDry: invocation.isDry)
+        if !invocation.isDry { try placement.put(executable: executable, resources: resources) }
     }
 
     /// Holds a program to what was promised.
@@ -210,13 +258,9 @@ public struct Builder: Sendable {
     }
 }
 
-extension SwiftPMDriver {
-    /// The resource bundles that a product's modules look for beside it.
-    func resources(of product: String) throws -> [FilePath] {
-        let folder = products
-        let names = try FileManager.default.contentsOfDirectory(atPath: folder.string)
-        let bundles = names.filter { $0.hasSuffix(".resources") }.sorted()
-        if bundles.isEmpty { return [] }
-        return bundles.map { folder.appending($0) }
+extension Console {
+    /// Shows what is done without a command, as the command that would do it.
+    func step(_ command: Command, isDry: Bool) {
+        if isDry { say(command.description) } else { self.command(command.description) }
     }
 }

@@ -22,6 +22,8 @@ public struct BuildSurroundings: Sendable {
     public var finish: @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings?
     /// Where the project's folder and the folders in it are, seen from inside.
     public var inside: @Sendable (FilePath) -> FilePath
+    /// Where a file is that was named from inside.
+    public var outside: @Sendable (FilePath) -> FilePath
     /// Different where these would make different results.
     public var identity: String
 
@@ -31,6 +33,7 @@ public struct BuildSurroundings: Sendable {
         translate: @escaping @Sendable (String) -> String? = { $0 },
         finish: @escaping @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings? = { _ in nil },
         inside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
+        outside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
         identity: String = ""
     ) {
         self.arguments = arguments
@@ -39,6 +42,7 @@ public struct BuildSurroundings: Sendable {
         self.translate = translate
         self.finish = finish
         self.inside = inside
+        self.outside = outside
         self.identity = identity
     }
 

@@ -79,14 +79,20 @@ public struct SwiftPMOutput: Sendable {
         "Downloaded ", "Another instance of SwiftPM ",
     ]
 
-    /// The C library's marks on functions that look for libraries or for files when they run: `dlopen` in the Swift
-    /// runtime, `getaddrinfo`, `getpwuid` and their like. docs/build-tool.md says what they mean for a static program.
+    /// The C library's marks on functions that look for libraries or for files when they run (`dlopen` in the Swift
+    /// runtime, `getaddrinfo`, `getpwuid` and their like; docs/build-tool.md says what they mean for a static program), and
+    /// its advice to those who wrote the toolchain's own libraries.
     static func isHarmless(_ line: String) -> Bool {
-        line.contains("warning: Using '")
-            && line.contains("in statically linked applications requires at runtime the shared libraries")
-            // Of a compiler of another version than SwiftPM's, which a target has brought along.
-            || line.hasPrefix("warning: ") && line.contains("libSwiftScan")
-                && line.contains("Fallback to `swift-frontend`")
+        guard line.contains("warning: ") else { return false }
+        if line.contains("warning: Using '") {
+            return line.contains("in statically linked applications requires at runtime the shared libraries")
+        }
+        // Of a compiler of another version than SwiftPM's, which a target has brought along.
+        if line.hasPrefix("warning: "), line.contains("libSwiftScan") {
+            return line.contains("Fallback to `swift-frontend`")
+        }
+        return line.contains("/swift_static/") && line.contains("warning: the use of `")
+            && line.contains("is dangerous")
     }
 
     static func severity(of line: String) -> Severity? {

@@ -46,7 +46,7 @@ extension BuildSurroundings {
     private init(_ workspace: Workspace) {
         self.init(
             environment: workspace.environment, wrap: workspace.wrap, translate: workspace.translate,
-            inside: workspace.inside,
+            inside: workspace.inside, outside: workspace.outside,
             identity: workspace.isShared ? "shared" : "in place")
     }
 

@@ -110,7 +110,11 @@ public struct CommandRunner: Sendable {
 
     private static var options: PlatformOptions {
         var options = PlatformOptions()
-        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(5))]
+        // SwiftPM ends its compilers when it gets SIGINT; SIGTERM leaves them running.
+        options.teardownSequence = [
+            .send(signal: .interrupt, allowedDurationToNextStep: .seconds(5)),
+            .send(signal: .terminate, allowedDurationToNextStep: .seconds(1)),
+        ]
         return options
     }
 

@@ -5,6 +5,8 @@
 
 private import CApusBuild
 internal import Dispatch
+internal import FoundationEssentials
+private import Glibc
 internal import Synchronization
 internal import SystemPackage
 
@@ -36,11 +38,35 @@ public struct Interruption: Error, Sendable, Equatable {
             task.cancel()
         }
         source.activate()
+        apus_build_adopt_orphans(1)
         let failure = apus_build_watch_signals(pipe.writeEnd.rawValue)
         precondition(failure == 0, "apus: signals cannot be watched: errno \(-failure)")
 
         let result = await task.result
-        if case .failure = result, let signal = received.withLock({ $0 }) { throw Interruption(signal: signal) }
+        if case .failure = result, let signal = received.withLock({ $0 }) {
+            endDescendants()
+            throw Interruption(signal: signal)
+        }
         return try result.get()
+    }
+
+    /// Kills what the children have left behind: who had to be killed could not end its own children.
+    private static func endDescendants() {
+        while true {
+            let children = children()
+            if children.isEmpty { return }
+            for child in children { kill(child, SIGKILL) }
+            // Their children become ours (`apus_build_adopt_orphans`), and are found by the next look.
+            for child in children { unsafe waitpid(child, nil, 0) }
+        }
+    }
+
+    private static func children() -> [pid_t] {
+        let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
+        return threads.flatMap { thread in
+            ((try? Files.readText("/proc/self/task/\(thread)/children")) ?? "").split(separator: " ").compactMap {
+                pid_t($0)
+            }
+        }
     }
 }

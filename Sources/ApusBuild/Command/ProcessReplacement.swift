@@ -3,6 +3,7 @@
 // Becoming another program: what `apus run` and plugins do, so that the terminal, the signals and the exit status are the
 // program's own, and nothing of ours waits in between.
 
+private import CApusBuild
 private import Glibc
 internal import SystemPackage
 
@@ -18,6 +19,8 @@ public enum ProcessReplacement {
         if let directory = command.directory, unsafe chdir(directory.string) != 0 {
             throw ToolError("cannot work in \(directory): \(Errno(rawValue: errno))", status: .noInput)
         }
+        // Not inherited by children, but kept by who takes our place.
+        apus_build_adopt_orphans(0)
         unsafe withStrings([command.executable] + command.arguments) { arguments in
             unsafe withStrings(variables) { variables in _ = unsafe execve(command.executable, arguments, variables) }
         }

@@ -27,6 +27,8 @@ public struct PackageFacts: Sendable, Equatable, Codable {
     /// Those of the manifest, and one executable for each executable target that is in none of them, as SwiftPM adds it.
     public let products: [Product]
     public let targets: [Target]
+    /// The folders of the packages that it depends on by path, and those of theirs; absolute.
+    public internal(set) var localPackages: [String]
 
     /// What `apus build` can build, by name.
     public var executables: [String] { products.filter { $0.kind == "executable" }.map(\.name).sorted() }
@@ -39,27 +41,74 @@ public struct PackageFacts: Sendable, Equatable, Codable {
     public static func of(
         _ project: Project, toolchain: Toolchain, _ invocation: Invocation
     ) async throws -> PackageFacts {
-        struct Memory: Codable {
-            let key: String
-            let facts: PackageFacts
-        }
-        var hash = ContentHash()
-        hash.add("tool", ToolVersion.current)
-        hash.add("toolchain", toolchain.identity)
-        for manifest in try project.manifests() { try hash.add(manifest.string, contentsOf: manifest) }
-        for (name, value) in invocation.buildEnvironment { hash.add(name, value) }
-        let key = hash.finish()
-
+        let memory = Memory.Key(toolchain: toolchain, invocation)
         let file = project.scratch("facts").appending("package.json")
-        if let bytes = try? Files.read(file),
-            let memory = try? JSONDecoder().decode(Memory.self, from: Data(bytes)), memory.key == key
+        if let bytes = try? Files.read(file), let last = try? JSONDecoder().decode(Memory.self, from: Data(bytes)),
+            try last.key == memory.text(last.packages)
         {
-            return memory.facts
+            return last.facts
         }
+        var packages = [project.root]
+        var facts = try await ask(project, toolchain, in: project, invocation)
+        // Those that these name by path in their turn.
+        var open = facts.localPackages
+        while let path = open.popLast() {
+            let package = FilePath(path)
+            guard !packages.contains(package), Files.exists(package.appending("Package.swift")) else { continue }
+            packages.append(package)
+            open += try await ask(Project(root: package), toolchain, in: project, invocation).localPackages
+        }
+        facts.localPackages = packages.dropFirst().map(\.string).sorted()
+        let now = Memory(packages: packages.map(\.string), key: try memory.text(packages.map(\.string)), facts: facts)
+        try Files.write(try JSONEncoder().encode(now), to: file)
+        return facts
+    }
+
+    /// Facts, and what they were learnt from.
+    private struct Memory: Codable {
+        /// The folders of which the manifests were read.
+        let packages: [String]
+        let key: String
+        let facts: PackageFacts
+
+        struct Key {
+            let toolchain: Toolchain
+            let invocation: Invocation
+
+            init(toolchain: Toolchain, _ invocation: Invocation) {
+                self.toolchain = toolchain
+                self.invocation = invocation
+            }
+
+            /// The hash of the manifests of these packages, and of what else they can read.
+            func text(_ packages: [String]) throws -> String {
+                var hash = ContentHash()
+                hash.add("tool", ToolVersion.current)
+                hash.add("toolchain", toolchain.identity)
+                var mentioned: Set<String> = []
+                for package in packages {
+                    guard let manifests = try? Project(root: FilePath(package)).manifests() else { return "" }
+                    for manifest in manifests {
+                        let text = try Files.readText(manifest)
+                        hash.add(manifest.string, text)
+                        mentioned.formUnion(invocation.personalVariables(mentionedIn: text))
+                    }
+                }
+                for (name, value) in invocation.buildEnvironment { hash.add(name, value) }
+                for name in mentioned.sorted() { hash.add(name, invocation.environment[name] ?? "-") }
+                return hash.finish()
+            }
+        }
+    }
+
+    /// Asks SwiftPM.
+    private static func ask(
+        _ package: Project, _ toolchain: Toolchain, in project: Project, _ invocation: Invocation
+    ) async throws -> PackageFacts {
         let command = Command(
             toolchain.tool("swift-package").string,
             [
-                "dump-package", "--package-path", project.root.string, "--scratch-path",
+                "dump-package", "--package-path", package.root.string, "--scratch-path",
                 project.scratch("facts").string,
             ])
         let answer = try await invocation.commands.capture(command)
@@ -67,11 +116,9 @@ public struct PackageFacts: Sendable, Equatable, Codable {
             for line in (answer.errors + answer.output).split(separator: "\n") {
                 invocation.console.passThrough(String(line))
             }
-            throw ToolError("the manifest of \(project.root) cannot be read", status: .data)
+            throw ToolError("the manifest of \(package.root) cannot be read", status: .data)
         }
-        let facts = try PackageFacts(dump: answer.output)
-        try Files.write(try JSONEncoder().encode(Memory(key: key, facts: facts)), to: file)
-        return facts
+        return try PackageFacts(dump: answer.output)
     }
 
     /// Reads what `swift package dump-package` prints.
@@ -100,7 +147,13 @@ public struct PackageFacts: Sendable, Equatable, Codable {
                 let type: String
                 let path: String?
             }
+            /// `{"fileSystem": [{"path": "/…"}]}`, `{"sourceControl": […]}`, `{"registry": […]}`
+            struct Dependency: Decodable {
+                struct Folder: Decodable { let path: String }
+                let fileSystem: [Folder]?
+            }
             let name: String
+            let dependencies: [Dependency]
             let products: [Product]
             let targets: [Target]
         }
@@ -111,6 +164,7 @@ public struct PackageFacts: Sendable, Equatable, Codable {
             throw ToolError("SwiftPM describes the package in a way that this version does not know", status: .software)
         }
         name = decoded.name
+        localPackages = decoded.dependencies.flatMap { $0.fileSystem ?? [] }.map(\.path)
         targets = decoded.targets.map { Target(name: $0.name, kind: $0.type, path: $0.path) }
         var products = decoded.products.map { Product(kind: $0.type.name, name: $0.name, targets: $0.targets) }
         let declared = Set(products.filter { $0.kind == "executable" }.flatMap(\.targets))
@@ -135,6 +189,12 @@ extension Invocation {
     /// only those are left out that belong to a terminal or to a login.
     var buildEnvironment: [(name: String, value: String)] {
         environment.filter { !Self.isPersonal($0.key) }.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// The variables among those that are left out whose names stand in a text, such as a manifest.
+    func personalVariables(mentionedIn text: String) -> [String] {
+        let words = Set(text.split { !($0.isLetter || $0.isNumber || $0 == "_") }.map(String.init))
+        return words.filter(Self.isPersonal).sorted()
     }
 
     private static func isPersonal(_ name: String) -> Bool {

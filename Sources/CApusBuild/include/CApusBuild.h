@@ -13,6 +13,9 @@
 /// process. Programs that it executes get the signals' default actions back. Returns 0, or -errno.
 int apus_build_watch_signals(int descriptor);
 
+/// Whether processes whose parents have ended become this one's children, instead of init's.
+void apus_build_adopt_orphans(int adopts);
+
 /// Has two paths change places in one step (renameat2, RENAME_EXCHANGE). Returns 0, or -errno: -EINVAL where the file
 /// system cannot do that.
 int apus_build_exchange(const char *_Nonnull one, const char *_Nonnull other);
