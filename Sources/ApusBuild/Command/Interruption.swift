@@ -57,14 +57,14 @@ public struct Interruption: Error, Sendable, Equatable {
             if children.isEmpty { return }
             for child in children { kill(child, SIGKILL) }
             // Their children become ours (`apus_build_adopt_orphans`), and are found by the next look.
-            for child in children { unsafe waitpid(child, nil, 0) }
+            for child in children { waitpid(child, nil, 0) }
         }
     }
 
     private static func children() -> [pid_t] {
         let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
         return threads.flatMap { thread in
-            ((try? Files.readText("/proc/self/task/\(thread)/children")) ?? "").split(separator: " ").compactMap {
+            ((try? Files.readText(FilePath("/proc/self/task/\(thread)/children"))) ?? "").split(separator: " ").compactMap {
                 pid_t($0)
             }
         }
