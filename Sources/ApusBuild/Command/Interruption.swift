@@ -64,9 +64,10 @@ public struct Interruption: Error, Sendable, Equatable {
     private static func children() -> [pid_t] {
         let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
         return threads.flatMap { thread in
-            ((try? Files.readText(FilePath("/proc/self/task/\(thread)/children"))) ?? "").split(separator: " ").compactMap {
-                pid_t($0)
-            }
+            ((try? Files.readText(FilePath("/proc/self/task/\(thread)/children"))) ?? "").split(separator: " ")
+                .compactMap {
+                    pid_t($0)
+                }
         }
     }
 }
