@@ -53,7 +53,10 @@ enum TestEntryPoint {
                 #if canImport(XCTest)
                 if library == "xctest" {
                     let tests = __allDiscoveredTests()
-                    XCTMain(order.map { sorted(tests, by: $0) } ?? tests) as Never
+                    // An XCTest that was built without Swift Testing does not know of other libraries.
+                    var words = arguments
+                    if let flag = words.firstIndex(of: "--testing-library") { words.removeSubrange(flag...flag + 1) }
+                    XCTMain(order.map { sorted(tests, by: $0) } ?? tests, arguments: words) as Never
                 }
                 #endif
             }
