@@ -19,6 +19,10 @@ public enum ProcessReplacement {
         if let directory = command.directory, unsafe chdir(directory.string) != 0 {
             throw ToolError("cannot work in \(directory): \(Errno(rawValue: errno))", status: .noInput)
         }
+        // The threads that tasks run on block signals, and who takes our place would do so too.
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe pthread_sigmask(SIG_SETMASK, &none, nil)
         // Not inherited by children, but kept by who takes our place.
         apus_build_adopt_orphans(0)
         unsafe withStrings([command.executable] + command.arguments) { arguments in

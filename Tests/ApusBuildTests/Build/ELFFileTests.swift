@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+import SystemPackage
 import Testing
 
 @testable import ApusBuild
@@ -23,7 +23,7 @@ import Testing
                 names.append(UInt64(strings.count))
                 strings += Array(name.utf8) + [0]
             }
-            let loader = interpreter.map { Array($0.utf8) + [0] } ?? []
+            let loader: [UInt8] = interpreter.map { Array($0.utf8) + [0] } ?? []
             let count = 1 + (interpreter == nil ? 0 : 1) + (needed.isEmpty ? 0 : 1)
             let start = UInt64(64 + 56 * count)
             let base: UInt64 = 0x40_0000

@@ -10,7 +10,7 @@ import Testing
     private var record: BuildRecord {
         var record = BuildRecord()
         record.settings = ["the flags": "f1", "the toolchain": "t1"]
-        record.files = ["/p/a.swift": "a1", "/p/with space.swift": "s1", "/p/Package.resolved": .some(nil)]
+        record.files = ["/p/a.swift": "a1", "/p/with space.swift": "s1", "/p/Package.resolved": String?.none]
         record.names = ["/p/Sources/": "n1"]
         record.resources = ["/b/x.resources": "r1"]
         record.executable = "e1"
