@@ -21,6 +21,7 @@ struct Apus: AsyncParsableCommand {
             InstallCommand.self,
             ImageCommand.self,
             VendorCommand.self,
+            NewCommand.self,
             CleanCommand.self,
             CacheCommand.self,
             TargetCommand.self,
