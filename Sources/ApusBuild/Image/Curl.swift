@@ -62,7 +62,9 @@ struct Curl: Sendable {
                 command, input: Array(Self.configuration(for: request, upload: upload).utf8))
         }
         guard answer.isSuccess else {
-            let said = answer.errors.split(separator: "\n").first { $0.hasPrefix("curl: (") }.map(String.init) ?? "curl: \(answer.status)"
+            let said =
+                answer.errors.split(separator: "\n").first { $0.hasPrefix("curl: (") }.map(String.init)
+                ?? "curl: \(answer.status)"
             throw ToolError("cannot reach \(Self.origin(of: request.url)): \(said)", status: .unavailable)
         }
         return try Self.parse(answer.output, isHead: request.method == "HEAD", url: request.url)
