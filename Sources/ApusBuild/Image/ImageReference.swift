@@ -23,7 +23,8 @@ public struct ImageReference: Sendable, Equatable, CustomStringConvertible {
     public init(parsing text: String) throws {
         func wrong(_ reason: String) -> ToolError {
             ToolError(
-                "\(text) does not name an image: \(reason)", remedy: "HOST/NAME:TAG, such as ghcr.io/team/server:1.0",
+                "\(text) does not name an image: \(reason)",
+                remedy: "HOST/NAME:TAG, such as example.com/team/server:1.0",
                 status: .usage)
         }
         var rest = Substring(text)

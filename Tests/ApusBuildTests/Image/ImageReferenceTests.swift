@@ -11,7 +11,7 @@ struct ImageReferenceTests {
         arguments: [
             ("server", "docker.io/library/server:latest", "registry-1.docker.io"),
             ("team/server:1.0", "docker.io/team/server:1.0", "registry-1.docker.io"),
-            ("ghcr.io/team/server:1.0", "ghcr.io/team/server:1.0", "ghcr.io"),
+            ("registry.example.com/team/server:1.0", "registry.example.com/team/server:1.0", "registry.example.com"),
             ("localhost/server", "localhost/server:latest", "localhost"),
             ("localhost:5000/a/b/c:x", "localhost:5000/a/b/c:x", "localhost:5000"),
             ("http://registry/a", "registry/a:latest", "registry"),

@@ -12,18 +12,18 @@ struct RegistryCredentialsTests {
     func configuration() throws {
         let text = """
             {"auths": {
-                "ghcr.io": {"auth": "\(Data("me:pass:word".utf8).base64EncodedString())"},
+                "registry.example.com": {"auth": "\(Data("me:pass:word".utf8).base64EncodedString())"},
                 "https://index.docker.io/v1/": {"username": "u", "password": "p"},
                 "http://plain:5000": {"identitytoken": "t", "auth": "bWU6"},
                 "broken.io": {"auth": "%%%"}, "empty.io": {}
             }, "other": 1}
             """
         let configuration = try Documents.decode(DockerConfiguration.self, from: Array(text.utf8), name: "config.json")
-        #expect(configuration.credentials(for: "ghcr.io") == .password(user: "me", password: "pass:word"))
+        #expect(configuration.credentials(for: "registry.example.com") == .password(user: "me", password: "pass:word"))
         #expect(configuration.credentials(for: "docker.io") == .password(user: "u", password: "p"))
         #expect(configuration.credentials(for: "plain:5000") == .identityToken("t"))
         for host in ["broken.io", "empty.io", "unknown.io"] { #expect(configuration.credentials(for: host) == nil) }
-        #expect(configuration.helper(for: "ghcr.io") == nil)
+        #expect(configuration.helper(for: "registry.example.com") == nil)
     }
 
     @Test("A helper of the registry's comes before the store of all")
