@@ -312,12 +312,19 @@ public final class Response {
         }
     }
 
-    /// Forgets what the handler has prepared, to send something else.
+    /// Forgets the body that the handler has prepared, to send another one. Fields about something else stay: those that
+    /// middleware has set for every response, or a handler for this refusal (`WWW-Authenticate`).
     func startOver() {
         status = .ok
-        headerFields = HTTPFields()
+        headerFields.removeAll { Self.fieldsOfBodies.contains($0.name) }
         trailers = HTTPFields()
     }
+
+    /// What is said of one body and not of another one that takes its place.
+    private static let fieldsOfBodies: Set<HTTPField.Name> = [
+        .acceptRanges, .cacheControl, .contentDisposition, .contentEncoding, .contentLanguage, .contentLength,
+        .contentLocation, .contentRange, .contentType, .eTag, .expires, .lastModified, .trailer,
+    ]
 
     /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
     func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {

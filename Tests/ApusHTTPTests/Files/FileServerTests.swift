@@ -286,6 +286,93 @@ struct FileServerTests {
         }
     }
 
+    /// Small ones are read, large ones sent; where a disk must be read first, another thread waits for it.
+    @Test("Files that are not in memory", arguments: [5000, 3_000_000])
+    func cold(size: Int) throws {
+        let site = try Site()
+        let data = Data(pattern(size))
+        try site.write("file.bin", data)
+        let path = site.root.appendingPathComponent("file.bin").path
+        let file = unsafe open(path, O_RDWR | O_CLOEXEC)
+        try #require(file >= 0)
+        defer { close(file) }
+        try site.serve { server throws in
+            for _ in 0..<3 {
+                #expect(fsync(file) == 0)
+                posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED)
+                // A file system that has nothing but memory keeps it there.
+                let isCold = try !isInMemory(file, size)
+                let before = Runtime.metrics.blockingCalls.total
+                #expect(try server.get("/static/file.bin").body == Array(data))
+                if isCold { #expect(Runtime.metrics.blockingCalls.total > before) }
+            }
+        }
+    }
+
+    /// Looks without having it read, as any attempt to read would.
+    private func isInMemory(_ file: Int32, _ size: Int) throws -> Bool {
+        let address = unsafe mmap(nil, size, PROT_READ, MAP_SHARED, file, 0)
+        try #require(unsafe address != MAP_FAILED)
+        defer { unsafe munmap(address, size) }
+        var pages = [UInt8](repeating: 0, count: size / Int(sysconf(Int32(_SC_PAGESIZE))) + 1)
+        try #require(unsafe mincore(address, size, &pages) == 0)
+        return pages.contains { $0 & 1 != 0 }
+    }
+
+    @Test("Fields that middleware has set stay with every answer, those of files do not")
+    func fieldsOfErrors() throws {
+        let site = try Site()
+        try site.write("file.txt", "0123456789")
+        var router = Router()
+        router.use { next in
+            { request, response in
+                response.headerFields[.accessControlAllowOrigin] = "*"
+                response.headerFields[.contentSecurityPolicy] = "default-src 'self'"
+                response.headerFields[.cacheControl] = "max-age=60"
+                try next(request, response)
+            }
+        }
+        router.get("/static/{path...}", try FileServer(root: site.root.path).handler)
+        try LoopbackServer.with(router.handler) { server throws in
+            for (path, fields, status) in [
+                ("file.txt", [], 200), ("none", [], 404), ("%2ehidden", [], 404), ("%2", [], 400),
+                ("file.txt", ["If-Match: \"x\""], 412), ("file.txt", ["Range: bytes=20-"], 416),
+            ] {
+                let answer = try server.get("/static/" + path, fields)
+                #expect(answer.status == status, "\(path)")
+                #expect(answer["access-control-allow-origin"] == "*", "\(path)")
+                #expect(answer["content-security-policy"] == "default-src 'self'", "\(path)")
+            }
+            let missing = try server.get("/static/none")
+            #expect(missing["etag"] == nil)
+            // A file that comes later is not to be taken for missing so long.
+            #expect(missing["cache-control"] == nil)
+            #expect(missing["content-type"] == "text/plain; charset=utf-8")
+        }
+    }
+
+    /// A link to the folder is followed once: who changes it makes a new server, or serves what is around it.
+    @Test("The folder stays the one that was opened")
+    func opened() throws {
+        let site = try Site()
+        try site.write("old/file", "old")
+        try site.write("new/file", "new")
+        try site.link("current", to: "old")
+        let current = site.root.appendingPathComponent("current").path
+        try site.serve({ _ in try FileServer(root: current) }) { server throws in
+            #expect(try server.get("/static/file").text == "old")
+            try FileManager.default.removeItem(atPath: current)
+            try site.link("current", to: "new")
+            #expect(try server.get("/static/file").text == "old")
+        }
+        try site.serve { server throws in
+            #expect(try server.get("/static/current/file").text == "new")
+            try FileManager.default.removeItem(atPath: current)
+            try site.link("current", to: "old")
+            #expect(try server.get("/static/current/file").text == "old")
+        }
+    }
+
     @Test("Several requests of one connection, small and large files in turn")
     func pipelined() throws {
         let site = try Site()

@@ -153,6 +153,28 @@ struct ResponseTests {
 
     private struct Broken: Error {}
 
+    @Test("Fields that are not about the body stay when a handler throws")
+    func fieldsOfFailures() throws {
+        let responses = try get { _, response in
+            response.headerFields[.wwwAuthenticate] = "Basic realm=\"a\""
+            response.headerFields[.strictTransportSecurity] = "max-age=60"
+            for name: HTTPField.Name in [.eTag, .cacheControl, .contentEncoding, .lastModified, .expires] {
+                response.headerFields[name] = "of another body"
+            }
+            response.headerFields[.contentLength] = "1000"
+            response.headerFields[.contentType] = "image/png"
+            throw HTTPError(.unauthorized, "who are you?")
+        }
+        let response = try #require(responses.first)
+        #expect(response.status == 401)
+        #expect(response.text == "who are you?\n")
+        #expect(response["WWW-Authenticate"] == "Basic realm=\"a\"")
+        #expect(response["Strict-Transport-Security"] == "max-age=60")
+        #expect(response.all("Content-Type") == ["text/plain; charset=utf-8"])
+        #expect(response.all("Content-Length") == ["13"])
+        #expect(!response.fields.contains { $0.value == "of another body" })
+    }
+
     @Test("What a handler throws is answered")
     func failures() throws {
         let server = try TestServer { request, response in
