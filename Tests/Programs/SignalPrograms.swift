@@ -20,6 +20,9 @@ let signalScenarios = [
     Scenario("signals-former-action", run: unblocked(formerAction)),
     Scenario("signals-after-the-watcher", run: unblocked(afterTheWatcher)),
     Scenario("signals-of-faults", run: signalsOfFaults),
+    Scenario("signals-without-descriptors", count: 3, run: unblocked(withoutDescriptors)),
+    Scenario("signals-deadlock-afterwards", run: unblocked(deadlockAfterwards)),
+    Scenario("signals-are-no-deadlock", run: unblocked(noDeadlock)),
 ]
 
 /// Tests run on threads on which most signals are blocked, and a child inherits that.
@@ -146,4 +149,55 @@ private func afterTheWatcher(_ run: Run) {
 
 private func signalsOfFaults(_ run: Run) {
     _ = SignalWatcher(for: .terminate, Signal(number: SIGSEGV))
+}
+
+/// The first watcher of a process that may open nothing, and then may again.
+private func withoutDescriptors(_ run: Run) {
+    #if canImport(Glibc)
+    let limitOfDescriptors = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let limitOfDescriptors = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    run.check(unsafe getrlimit(limitOfDescriptors, &limit) == 0, "the limit cannot be read")
+    // The runtime has what it needs.
+    go {}.join()
+    let before = limit.rlim_cur
+    limit.rlim_cur = 0
+    run.check(unsafe setrlimit(limitOfDescriptors, &limit) == 0, "the limit cannot be set")
+    run.check(unsafe open("/dev/null", O_RDONLY) < 0, "a file was opened")
+    let watcher = SignalWatcher(for: .user1, .user2)
+    for _ in 0..<run.count {
+        send(.user1)
+        run.checkEqual(watcher.wait(), .user1, "the signal while nothing can be opened")
+    }
+    limit.rlim_cur = before
+    run.check(unsafe setrlimit(limitOfDescriptors, &limit) == 0, "the limit cannot be set again")
+    for _ in 0..<run.count {
+        send(.user2)
+        run.checkEqual(watcher.wait(), .user2, "the signal afterwards")
+    }
+}
+
+/// Nothing of a watcher that has stopped keeps the program from being found deadlocked.
+private func deadlockAfterwards(_ run: Run) {
+    for _ in 0..<3 {
+        let watcher = SignalWatcher(for: .user1)
+        send(.user1)
+        run.checkEqual(watcher.wait(), .user1, "the signal")
+        watcher.stop()
+    }
+    _ = Channel<Int>().receive()
+}
+
+/// Who waits for a signal may get one, whatever else is asleep.
+private func noDeadlock(_ run: Run) {
+    let watcher = SignalWatcher(for: .user1)
+    let sender = go {
+        // Longer than the monitor takes to look, with `rounds=1`.
+        blocking { apus_thread_sleep(100_000_000) }
+        kill(getpid(), Signal.user1.number)
+    }
+    run.checkEqual(watcher.wait(), .user1, "the signal")
+    sender.join()
 }

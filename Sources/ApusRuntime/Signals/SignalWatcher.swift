@@ -4,8 +4,11 @@
 //
 //   handler (signals.c) ── counts, a byte into the pipe ──> one goroutine ── trySend ──> the channel of each watcher
 //
-// The goroutine lives while somebody watches. A signal is caught while at least one watcher wants it; the last one gives it
-// back the action that it had. The pipe stays for ever, because a handler may be about to write.
+// The goroutine lives while somebody watches, and has the pipe registered with the poller as long: so a program in which
+// nobody watches any more is found to be deadlocked like others. A signal is caught while at least one watcher wants it; the
+// last one gives it back the action that it had. The pipe itself stays for ever, because a handler may be about to write.
+//
+// Where no descriptor is left for the pipe, the goroutine looks at the counts now and then, and tries again.
 
 internal import CApus
 
@@ -39,7 +42,8 @@ public final class SignalWatcher: Sendable {
     /// Begins to watch.
     ///
     /// Signals that cannot be watched stop the program: SIGKILL and SIGSTOP, those of faults (SIGSEGV, SIGABRT and their like),
-    /// and numbers that are no signal's. So does a process that has no descriptor left for the first watcher.
+    /// and numbers that are no signal's. Where no descriptor is left when the first watcher begins, signals may arrive a tenth
+    /// of a second late, until there is one.
     public init(for signals: Signal...) {
         for signal in signals where !apus_signal_can_be_watched(signal.number) {
             fail("\(signal) cannot be watched; choose one that asks a program for something, like .terminate")
@@ -76,16 +80,9 @@ private final class SignalRegistry: Sendable {
     }
 
     private let state = Mutex(State())
-    private let readingEnd: Int32
-    private let poll: PollDescriptor
-
-    private init() {
-        readingEnd = apus_signals_open()
-        guard readingEnd >= 0, let poll = try? PollDescriptor.open(fileDescriptor: readingEnd) else {
-            fail("no open file is left to watch signals with; make the first SignalWatcher when the program begins")
-        }
-        self.poll = poll
-    }
+    /// The pipe's reading end, once there is a pipe. Used by the goroutine that delivers, of which there is one at a time; the
+    /// lock orders one after the other.
+    nonisolated(unsafe) private var readingEnd: Int32 = -1
 
     func add(_ channel: Channel<Signal>, _ signals: Set<Signal>) {
         let startsDelivering = state.withLock { state in
@@ -122,17 +119,35 @@ private final class SignalRegistry: Sendable {
     }
 
     private func deliver() {
+        var poll: PollDescriptor?
         while true {
+            // Before the looks, so that what comes after them leaves a byte.
+            if poll == nil { poll = openPipe() }
             // First the bytes and then the counts: a signal in between leaves a byte.
-            apus_signals_drain(readingEnd)
+            if poll != nil { unsafe apus_signals_drain(readingEnd) }
             let isOver = state.withLock { state in
                 Self.passOn(&state)
-                if state.watchers.isEmpty { state.isDelivering = false }
-                return state.watchers.isEmpty
+                guard state.watchers.isEmpty else { return false }
+                // Within the lock: who begins to watch from here on registers the pipe again.
+                poll?.evict()
+                poll?.free()
+                state.isDelivering = false
+                return true
             }
             if isOver { return }
-            _ = poll.wait(.read, deadline: .distantFuture)
+            if let poll {
+                _ = poll.wait(.read, deadline: .distantFuture)
+            } else {
+                sleep(for: .milliseconds(100))
+            }
         }
+    }
+
+    /// Registers the pipe, and makes it if it is not there yet. Nil when no descriptor is left for it, or no memory.
+    private func openPipe() -> PollDescriptor? {
+        if unsafe readingEnd < 0 { unsafe readingEnd = apus_signals_open() }
+        guard unsafe readingEnd >= 0 else { return nil }
+        return try? PollDescriptor.open(fileDescriptor: unsafe readingEnd)
     }
 
     /// Gives everybody what has come.

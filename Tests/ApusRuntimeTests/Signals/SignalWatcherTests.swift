@@ -10,6 +10,7 @@ import Testing
     @Test(
         arguments: [
             "signals", "signals-in-a-row", "signal-watchers-come-and-go", "signals-former-action",
+            "signals-without-descriptors",
         ], [1, 2, 4])
     func programs(_ scenario: String, workers: Int) throws {
         try ChildProgram(scenario, workers: workers).run().expectSuccess()
@@ -18,6 +19,13 @@ import Testing
     @Test func theSecondSignalEndsTheProgram() throws {
         let result = try ChildProgram("signals-after-the-watcher").run()
         #expect(result.end == .killed(signal: SIGTERM), "\(result.testDescription)")
+    }
+
+    @Test(arguments: [1, 2, 4]) func deadlocksAreFound(workers: Int) throws {
+        try ChildProgram("signals-deadlock-afterwards", workers: workers).run().expectEnd(
+            .exited(2), errors: "apus: all goroutines are asleep: deadlock!")
+        // The monitor looks after 10 ms instead of a second.
+        try ChildProgram("signals-are-no-deadlock", workers: workers, debug: "rounds=1").run().expectSuccess()
     }
 
     @Test func faultsCannotBeWatched() throws {
