@@ -48,19 +48,29 @@ public struct Workspace: Sendable, Equatable {
         _ project: Project, scratch: FilePath, neighbours: [FilePath] = [], _ invocation: Invocation
     ) throws -> Workspace {
         if !invocation.isDry { try Files.makeFolder(scratch) }
-        let refusal = refusal(invocation.environment)
+        let neighbours = neighbours + (try OutwardLinks.targets(in: project.root))
+        let refusal = refusal(invocation.environment) ?? refusal(project, neighbours)
         if let refusal {
             invocation.console.detail("this project's builds share nothing with others: \(refusal)")
             return Workspace(binds: [], program: invocation.program, refusal: refusal)
         }
         if !invocation.isDry { try Files.makeFolder(scratch.appending(temporaryName)) }
         return Workspace(
-            project: project, scratch: scratch, neighbours: neighbours + (try OutwardLinks.targets(in: project.root)),
-            program: invocation.program)
+            project: project, scratch: scratch, neighbours: neighbours, program: invocation.program)
+    }
+
+    /// The root of all files cannot be at another place.
+    static func refusal(_ project: Project, _ neighbours: [FilePath]) -> String? {
+        let tree = tree(of: project, neighbours)
+        return tree.components.isEmpty ? "only / holds both the package and what it names by path" : nil
+    }
+
+    private static func tree(of project: Project, _ neighbours: [FilePath]) -> FilePath {
+        neighbours.reduce(project.root) { $0.commonAncestor($1) }
     }
 
     init(project: Project, scratch: FilePath, neighbours: [FilePath], program: FilePath) {
-        let tree = neighbours.reduce(project.root) { $0.commonAncestor($1) }
+        let tree = Self.tree(of: project, neighbours)
         binds = [
             Bind(source: scratch, place: Self.scratchPlace),
             Bind(source: tree, place: Self.sourcePlace),

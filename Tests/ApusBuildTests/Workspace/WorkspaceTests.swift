@@ -31,6 +31,13 @@ import Testing
         #expect(workspace.outside("/apus-build/source/library/a.swift") == "/projects/library/a.swift")
     }
 
+    @Test func neighboursThatShareOnlyTheRootKeepBuildsWhereTheyAre() {
+        #expect(Workspace.refusal(project, ["/projects/library"]) == nil)
+        #expect(
+            Workspace.refusal(project, ["/elsewhere/library"])
+                == "only / holds both the package and what it names by path")
+    }
+
     @Test func linesNameTheUsersFiles() {
         let workspace = workspace()
         #expect(
