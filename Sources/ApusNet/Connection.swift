@@ -66,6 +66,30 @@ public protocol Connection: AnyObject, Sendable, CustomStringConvertible {
     @unsafe
     func write(vectored buffers: Span<UnsafeRawBufferPointer>, until limit: IODeadline) throws(NetError)
 
+    /// Calls a function whose waiting ends when the peer does: when it closes, when it ends its sending half, when the
+    /// connection breaks, and also when `close()` or `closeRead()` is called on this side.
+    ///
+    /// What the function waits for then ends as if its goroutine had been cancelled, with ``Cancellation/disconnected``:
+    /// the goroutine's own waits and those of groups started inside. Nobody has to read meanwhile, and bytes that were not
+    /// read do not hide the end behind them. (A peer that just vanishes is noticed by ``TCPKeepAlive``.)
+    ///
+    /// ```swift
+    /// func stream(_ news: Channel<String>, to connection: TCPConnection) throws {
+    ///     try connection.whileConnected {
+    ///         while let item = news.receive() {       // returns nil, too, when the peer has gone
+    ///             try connection.write(item.utf8)
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// A connection of one's own that does not provide this calls the function, and cancels nothing.
+    ///
+    /// - Returns: What the function returned, also if it did so after the peer had gone and nothing was cut short.
+    /// - Throws: What the function throws. `Cancellation` when the function returned, but an operation in it that cannot
+    ///   throw (`sleep`, `receive`, a `select` without value) had ended early.
+    func whileConnected<Value>(_ body: () throws -> Value) throws -> Value
+
     /// Sets the deadline of all reads, those under way included. `nil` takes it away.
     func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError)
     /// Sets the deadline of all writes, those under way included. `nil` takes it away.
@@ -91,6 +115,8 @@ extension Connection {
         }
         return try unsafe read(into: UnsafeMutableRawBufferPointer(start: nil, count: 0), until: limit)
     }
+
+    public func whileConnected<Value>(_ body: () throws -> Value) throws -> Value { try body() }
 
     /// Sets the deadline of all reads and writes, those under way included: what has not finished by then throws
     /// ``NetError/Code/timedOut``. `nil` takes the deadline away. The connection stays open and usable.

@@ -418,6 +418,13 @@ package struct Descriptor: ~Copyable, Sendable {
         }
     }
 
+    /// Calls a function that is cancelled when the peer hangs up or the descriptor is closed. Keeps nothing open, and does
+    /// not wait for readers or writers.
+    package func whileConnected<Value>(_ body: () throws -> Value) throws -> Value {
+        try poll.whileConnected(
+            whileOpen: { watch in (try? withFileDescriptor { _ in watch() }) != nil }, body)
+    }
+
     // MARK: Closing
 
     /// The state of a moment ago. For tests and for printing.

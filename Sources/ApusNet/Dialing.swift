@@ -5,6 +5,7 @@
 // Several addresses are tried in turn, IPv6 and IPv4 alternating, each in a goroutine of the caller's group:
 //
 //   an attempt begins    when the one before it has failed, or its head start is over
+//   addresses come late  from a lookup that goes on meanwhile, in a goroutine of the group: they are tried next
 //   an attempt succeeds  the first one wins; the group is cancelled, which ends the other attempts
 //   all have failed      the error of the first address is the most telling
 //   the time is up, or   the group is cancelled from around, or each attempt ends by the same deadline
@@ -81,13 +82,19 @@ package struct Dialing: Sendable {
     package static let standardHeadStart: Duration = .milliseconds(250)
 
     private let addresses: [SocketAddress]
+    /// Waits for further addresses, if there may be some. Called once by `connect`.
+    private let late: (@Sendable () -> [SocketAddress])?
     /// What the addresses were looked up for.
     private let host: String?
     private let deadline: MonotonicTime
     private let headStart: Duration
 
-    package init(_ addresses: [SocketAddress], host: String?, deadline: MonotonicTime, headStart: Duration) {
+    package init(
+        _ addresses: [SocketAddress], late: (@Sendable () -> [SocketAddress])? = nil, host: String?,
+        deadline: MonotonicTime, headStart: Duration = standardHeadStart
+    ) {
         self.addresses = Self.interleaved(addresses)
+        self.late = late
         self.host = host
         self.deadline = deadline
         self.headStart = headStart
@@ -110,19 +117,28 @@ package struct Dialing: Sendable {
     /// What the attempts have come to.
     private final class Race: Sendable {
         struct State: ~Copyable, Sendable {
+            /// Those that no attempt has begun with.
+            var untried: [SocketAddress]
+            /// Whether there may be further ones.
+            var expectsMore: Bool
             var winner: Connected?
-            /// By attempt; those that are under way have none.
-            var errors: [Int: NetError] = [:]
-
             /// Whether there was a winner, also once it has been taken.
             var hasWinner = false
+            /// By attempt; those that are under way have none.
+            var errors: [Int: NetError] = [:]
+            /// Counts what has happened: failures, and further addresses.
+            var changes = 0
         }
 
-        let state = Mutex(State())
-        let changes = ParkedWaiters()
+        let state: ApusRuntime.Mutex<State>
+        let waiters = ParkedWaiters()
+
+        init(_ addresses: [SocketAddress], expectsMore: Bool) {
+            state = ApusRuntime.Mutex(State(untried: addresses, expectsMore: expectsMore))
+        }
 
         var hasWinner: Bool { state.withLock { $0.hasWinner } }
-        var failures: Int { state.withLock { $0.errors.count } }
+        var changes: Int { state.withLock { $0.changes } }
 
         func win(_ connected: consuming Connected) {
             var connected: Connected? = consume connected
@@ -131,19 +147,39 @@ package struct Dialing: Sendable {
                 state.winner = connected.take()
                 state.hasWinner = true
             }
+            waiters.wakeAll()
+        }
+
+        func fail(_ attempt: Int, _ error: NetError) {
+            state.withLock { state in
+                state.errors[attempt] = error
+                state.changes += 1
+            }
+            waiters.wakeAll()
+        }
+
+        /// Of the other family than those that have been tried, as a rule: so they are next.
+        func add(_ late: [SocketAddress]) {
+            state.withLock { state in
+                state.untried = Dialing.interleaved(late + state.untried)
+                state.expectsMore = false
+                state.changes += 1
+            }
+            waiters.wakeAll()
         }
     }
 
     package func connect() throws(NetError) -> Connected {
-        guard addresses.count > 1 else {
+        guard addresses.count > 1 || late != nil else {
             guard let address = addresses.first else {
                 throw NetError(code: .hostNotFound, operation: .connect, host: host)
             }
             return try connect(to: address)
         }
-        let race = Race()
+        let race = Race(addresses, expectsMore: late != nil)
         do {
             try withGoroutineGroup { group in
+                if let late { group.go { race.add(late()) } }
                 try run(race, group)
                 group.cancel()
             }
@@ -166,42 +202,40 @@ package struct Dialing: Sendable {
         NetError(Descriptor.Failure(cancellation), operation: .connect, address: addresses[0], host: host)
     }
 
-    /// Begins one attempt after the other, until one has won or all have failed.
+    /// Begins one attempt after the other, until one has won, or all have failed and no further addresses come.
     private func run(_ race: Race, _ group: GoroutineGroup) throws(NetError) {
         var begun = 0
-        var knownFailures = 0
-        var nextStart = MonotonicTime.distantFuture
+        var nextStart = MonotonicTime.now
         while true {
-            if begun < addresses.count {
-                let index = begun
-                group.go { attempt(index, race) }
-                begun += 1
-                nextStart = begun < addresses.count ? .after(headStart) : .distantFuture
-            }
-            var isTime = false
-            while !isTime, !race.hasWinner, race.failures == knownFailures {
-                if let cancellation = Goroutine.cancellation { throw cancelled(cancellation) }
-                let result = race.changes.wait(
-                    unless: { race.hasWinner || race.failures > knownFailures }, deadline: nextStart,
-                    interruptible: true)
-                isTime = result == .deadlineExceeded
-            }
-            if race.hasWinner { return }
             // After cancellation nothing is begun any more; and the attempts' errors are but its consequence.
             if let cancellation = Goroutine.cancellation { throw cancelled(cancellation) }
-            knownFailures = race.failures
-            if knownFailures == addresses.count { return }
+            let (next, isOver, seen) = race.state.withLock { state in
+                let areAllOver = state.errors.count == begun
+                let mayBegin = areAllOver || nextStart.hasPassed
+                let next = mayBegin && !state.hasWinner && !state.untried.isEmpty ? state.untried.removeFirst() : nil
+                let isOver = state.hasWinner || areAllOver && next == nil && !state.expectsMore
+                return (next, isOver, state.changes)
+            }
+            if isOver { return }
+            if let next {
+                let number = begun
+                group.go { attempt(number, next, race) }
+                begun += 1
+                nextStart = .after(headStart)
+            }
+            let hasMore = race.state.withLock { !$0.untried.isEmpty }
+            race.waiters.wait(
+                unless: { race.hasWinner || race.changes > seen }, deadline: hasMore ? nextStart : .distantFuture,
+                interruptible: true)
         }
     }
 
-    private func attempt(_ index: Int, _ race: Race) {
+    private func attempt(_ number: Int, _ address: SocketAddress, _ race: Race) {
         do throws(NetError) {
-            let connected = try connect(to: addresses[index])
             // Takes what it is given only if nobody has won before; otherwise it is closed at the end of this.
-            race.win(connected)
+            race.win(try connect(to: address))
         } catch {
-            race.state.withLock { $0.errors[index] = error }
+            race.fail(number, error)
         }
-        race.changes.wakeAll()
     }
 }

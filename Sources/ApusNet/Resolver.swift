@@ -147,15 +147,48 @@ public final class Resolver: Sendable {
     package func addresses(
         of host: String, port: UInt16, deadline: MonotonicTime
     ) throws(NetError) -> [SocketAddress] {
-        if let ip = IPAddress(host) { return [SocketAddress(ip, port: port)] }
+        try find(host, port, deadline, delay: nil).first
+    }
+
+    /// The addresses to begin with, for who connects to the first that accepts, and what finds the others.
+    ///
+    /// IPv6 addresses are taken as soon as they are there. IPv4 addresses wait for them no longer than 50 ms: there are
+    /// servers that never answer the question for IPv6 (RFC 8305, section 3).
+    package func addressesToTry(
+        of host: String, port: UInt16, deadline: MonotonicTime
+    ) throws(NetError) -> FoundAddresses {
+        try find(host, port, deadline, delay: .milliseconds(50))
+    }
+
+    /// What has been found of a host so far: at least one address.
+    package struct FoundAddresses: Sendable {
+        package var first: [SocketAddress]
+        /// Waits for further ones; `nil` when there are none. To be called once, wherever it is known what becomes of it: it
+        /// is a lookup under way, which lasts until then.
+        package var late: (@Sendable () -> [SocketAddress])?
+    }
+
+    private func find(
+        _ host: String, _ port: UInt16, _ deadline: MonotonicTime, delay: Duration?
+    ) throws(NetError) -> FoundAddresses {
+        if let ip = IPAddress(host) { return FoundAddresses(first: [SocketAddress(ip, port: port)]) }
         let name = try checkedName(host)
         guard name.isHostName else { throw NetError(code: .invalidAddress, operation: .resolve, host: host) }
         try checkTime(host, deadline)
-        var found = knownAddresses(of: host, name)
-        if found.isEmpty {
-            guard !Self.isNeverAsked(name) else { throw NetError(code: .hostNotFound, operation: .resolve, host: host) }
-            found = try askForAddresses(of: host, deadline)
+        let known = knownAddresses(of: host, name)
+        if !known.isEmpty { return FoundAddresses(first: Self.sorted(known, port)) }
+        guard !Self.isNeverAsked(name) else { throw NetError(code: .hostNotFound, operation: .resolve, host: host) }
+        let (found, lookup) = try askForAddresses(of: host, deadline, delay)
+        let first = Self.sorted(found, port)
+        guard let lookup else { return FoundAddresses(first: first) }
+        return FoundAddresses(first: first) { [service] in
+            let outcome = try? service.wait(for: lookup, deadline: deadline)
+            return Self.sorted(outcome?.addresses ?? [], port)
         }
+    }
+
+    /// Each once, best first.
+    private static func sorted(_ found: [IPAddress], _ port: UInt16) -> [SocketAddress] {
         var unique: [IPAddress] = []
         for ip in found where !unique.contains(ip) { unique.append(ip) }
         return AddressOrder.sorted(unique, source: AddressOrder.sourceByKernel).map { SocketAddress($0, port: port) }
@@ -176,26 +209,34 @@ public final class Resolver: Sendable {
         name.isWithin(DNSName("invalid")!) || name.isWithin(DNSName("onion")!)
     }
 
-    private func askForAddresses(of host: String, _ deadline: MonotonicTime) throws(NetError) -> [IPAddress] {
+    /// - Parameter delay: How long IPv4 addresses wait for others; `nil` for all to wait for all.
+    /// - Returns: At least one address, and a lookup that is under way still and was not left.
+    private func askForAddresses(
+        of host: String, _ deadline: MonotonicTime, _ delay: Duration?
+    ) throws(NetError) -> ([IPAddress], NameService.Lookup?) {
         let settings = currentSettings
         var last = NetError(code: .hostNotFound, operation: .resolve, host: host)
         for name in settings.candidates(for: host) {
             let questions = [DNSMessage.Kind.aaaa, .a].map { DNSMessage.Question(name: name, kind: $0) }
             // Both are under way before the first is waited for.
-            let lookups = questions.map { service.begin($0, settings) }
+            var lookups = questions.map { service.begin($0, settings) }
             var outcomes: [NameOutcome] = []
             do throws(NameFailure) {
-                for lookup in lookups { outcomes.append(try service.wait(for: lookup, deadline: deadline)) }
+                if let delay, let late = try waitForFirst(of: lookups, deadline, delay) {
+                    let found = service.outcome(of: lookups[1 - late])!.addresses
+                    service.abandon(lookups[1 - late])
+                    return (found, lookups[late])
+                }
+                while let lookup = lookups.popLast() {
+                    outcomes.insert(try service.wait(for: lookup, deadline: deadline), at: 0)
+                }
             } catch {
                 // The one that was waited for has been left.
-                for lookup in lookups.dropFirst(outcomes.count + 1) { service.abandon(lookup) }
+                for lookup in lookups { service.abandon(lookup) }
                 throw Self.error(error, host)
             }
-            var found: [IPAddress] = []
-            for case .records(let records) in outcomes {
-                for case .address(let ip) in records.map(\.data) { found.append(ip) }
-            }
-            if !found.isEmpty { return found }
+            let found = outcomes.flatMap(\.addresses)
+            if !found.isEmpty { return (found, nil) }
             if let failure = Self.worst(of: outcomes) {
                 guard failure.isAnswer else { throw Self.error(failure, host) }
                 last = Self.error(failure, host)
@@ -205,6 +246,22 @@ public final class Resolver: Sendable {
             }
         }
         throw last
+    }
+
+    /// Waits until it is known with which addresses to begin.
+    ///
+    /// - Returns: Which of the two lookups, for IPv6 and for IPv4, is not worth waiting for; `nil` when both are.
+    private func waitForFirst(
+        of lookups: [NameService.Lookup], _ deadline: MonotonicTime, _ delay: Duration
+    ) throws(NameFailure) -> Int? {
+        _ = try service.waitForAny(of: lookups, until: deadline)
+        var outcomes = lookups.map(service.outcome)
+        if outcomes[0] == nil, outcomes[1]?.addresses.isEmpty == false {
+            _ = try service.waitForAny(of: [lookups[0]], until: min(deadline, .after(delay)))
+            outcomes[0] = service.outcome(of: lookups[0])
+        }
+        guard let late = outcomes.firstIndex(of: nil), let found = outcomes[1 - late] else { return nil }
+        return found.addresses.isEmpty ? nil : late
     }
 
     /// The failure that keeps the outcomes from meaning that there is no address. That there is no such name holds for every

@@ -24,12 +24,13 @@ internal import CApus
 /// print(String(decoding: buffer[..<count], as: UTF8.self))
 /// ```
 public final class TCPConnection: Connection {
-    package let descriptor: Descriptor
+    private let socket: StreamSocket
+    package var descriptor: Descriptor { _read { yield socket.descriptor } }
 
     /// This side's address. Stays known after `close()`.
     public let localAddress: SocketAddress
     /// The peer's address. Stays known after `close()`.
-    public let remoteAddress: SocketAddress
+    public var remoteAddress: SocketAddress { socket.remoteAddress }
 
     // MARK: Making a connection
 
@@ -50,8 +51,9 @@ public final class TCPConnection: Connection {
     /// Connects to a host.
     ///
     /// A name with several addresses gets a connection to the one that answers first: they are tried in turn, IPv6 and IPv4
-    /// alternating, each a quarter of a second after the one before it, or as soon as that has failed (RFC 8305). When one
-    /// has accepted, the other attempts end before this returns.
+    /// alternating, each a quarter of a second after the one before it, or as soon as that has failed (RFC 8305). It begins
+    /// with IPv6 addresses as soon as they are known, and with IPv4 addresses when the others have not come within 50 ms;
+    /// those that are found later are tried later. When one has accepted, everything else has ended before this returns.
     ///
     /// - Parameters:
     ///   - host: An IP address or a name.
@@ -65,10 +67,10 @@ public final class TCPConnection: Connection {
         host: String, port: UInt16, timeout: Duration? = nil, resolver: Resolver = .system
     ) throws(NetError) {
         let deadline = MonotonicTime(timeout: timeout, deadline: nil)
-        let addresses = try resolver.addresses(of: host, port: port, deadline: deadline)
+        let found = try resolver.addressesToTry(of: host, port: port, deadline: deadline)
         // Only a name says more than the address does.
         let name = IPAddress(host) == nil ? host : nil
-        try self.init(toOneOf: addresses, host: name, deadline: deadline)
+        self.init(try Dialing(found.first, late: found.late, host: name, deadline: deadline).connect())
     }
 
     /// Connects to the first of several addresses that accepts. `host` is what they were looked up for. See Dialing.swift.
@@ -81,8 +83,7 @@ public final class TCPConnection: Connection {
 
     private init(_ connected: consuming Connected) {
         localAddress = connected.localAddress
-        remoteAddress = connected.remoteAddress
-        descriptor = connected.descriptor
+        socket = StreamSocket(connected.descriptor, to: connected.remoteAddress)
     }
 
     /// Takes over an accepted connection, whose options come from the listener. Closes it when that fails.
@@ -95,8 +96,7 @@ public final class TCPConnection: Connection {
             throw .system(errno: ECONNABORTED)
         }
         self.localAddress = localAddress
-        self.remoteAddress = remoteAddress
-        descriptor = try Descriptor(accepted.file)
+        socket = StreamSocket(try Descriptor(accepted.file), to: remoteAddress)
     }
 
     // MARK: Reading and writing
@@ -104,11 +104,7 @@ public final class TCPConnection: Connection {
     /// Reads what has come, waiting for at least one byte. See ``Connection/read(into:)-([UInt8])``.
     @unsafe
     public func read(into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(into: buffer, deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try unsafe socket.read(into: buffer, until: limit)
     }
 
     /// Reads what has come into several buffers. See ``Connection/read(vectored:timeout:deadline:)``.
@@ -116,11 +112,7 @@ public final class TCPConnection: Connection {
     public func read(
         vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
     ) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(vectored: buffers, deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try unsafe socket.read(vectored: buffers, until: limit)
     }
 
     /// Waits until a read has something to return, and only then asks for the place to read into. Gives it back when there
@@ -128,30 +120,18 @@ public final class TCPConnection: Connection {
     package func read(
         intoPlace place: () -> UnsafeMutableRawBufferPointer, givingBack giveBack: () -> Void
     ) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(deadline: .distantFuture, intoPlace: place, givingBack: giveBack)
-        } catch {
-            throw netError(error, .read)
-        }
+        try unsafe socket.read(intoPlace: place, givingBack: giveBack)
     }
 
     /// Waits until a read will return something, without reading it. See ``Connection/waitReadable()``.
     public func waitReadable(until limit: IODeadline) throws(NetError) {
-        do {
-            try descriptor.waitReadable(deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try socket.waitReadable(until: limit)
     }
 
     /// Writes all of the bytes. See ``Connection/write(_:)-(Collection<UInt8>)``.
     @unsafe
     public func write(_ bytes: UnsafeRawBufferPointer, until limit: IODeadline) throws(NetError) {
-        do {
-            try unsafe descriptor.write(bytes, deadline: limit.time)
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe socket.write(bytes, until: limit)
     }
 
     /// Writes several buffers as if they were one. See ``Connection/write(vectored:timeout:deadline:)-([Collection<UInt8>],_,_)``.
@@ -159,33 +139,24 @@ public final class TCPConnection: Connection {
     public func write(
         vectored buffers: Span<UnsafeRawBufferPointer>, until limit: IODeadline
     ) throws(NetError) {
-        do {
-            try unsafe descriptor.write(vectored: buffers, deadline: limit.time)
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe socket.write(vectored: buffers, until: limit)
+    }
+
+    /// Calls a function whose waiting ends when the peer does. See ``Connection/whileConnected(_:)``.
+    public func whileConnected<Value>(_ body: () throws -> Value) throws -> Value {
+        try socket.descriptor.whileConnected(body)
     }
 
     // MARK: Deadlines
 
     /// Sets the deadline of all reads, those under way included. See ``Connection/setDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        try setDeadline(.read, deadline)
+        try socket.setDeadline(.read, deadline)
     }
 
     /// Sets the deadline of all writes, those under way included. See ``Connection/setDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        try setDeadline(.write, deadline)
-    }
-
-    private func setDeadline(
-        _ side: DescriptorState.Side, _ deadline: ContinuousClock.Instant?
-    ) throws(NetError) {
-        do {
-            try descriptor.setDeadline(side, MonotonicTime(timeout: nil, deadline: deadline))
-        } catch {
-            throw netError(error, .configure)
-        }
+        try socket.setDeadline(.write, deadline)
     }
 
     // MARK: Options
@@ -195,7 +166,7 @@ public final class TCPConnection: Connection {
     /// - Throws: ``NetError/Code/closed``.
     public var noDelay: Bool {
         get throws(NetError) {
-            try system(.configure) { apus_socket_option($0, APUS_OPTION_NO_DELAY) } != 0
+            try socket.system(.configure) { apus_socket_option($0, APUS_OPTION_NO_DELAY) } != 0
         }
     }
 
@@ -203,7 +174,7 @@ public final class TCPConnection: Connection {
     ///
     /// - Throws: ``NetError/Code/closed``.
     public func setNoDelay(_ isOn: Bool) throws(NetError) {
-        try system(.configure) { apus_socket_set_option($0, APUS_OPTION_NO_DELAY, isOn ? 1 : 0) }
+        try socket.system(.configure) { apus_socket_set_option($0, APUS_OPTION_NO_DELAY, isOn ? 1 : 0) }
     }
 
     /// How a silent peer is probed; `nil` when it is not. ``TCPKeepAlive/standard`` unless set otherwise.
@@ -212,7 +183,7 @@ public final class TCPConnection: Connection {
     public var keepAlive: TCPKeepAlive? {
         get throws(NetError) {
             var keepAlive: TCPKeepAlive?
-            try system(.configure) { TCPKeepAlive.read(from: $0, into: &keepAlive) }
+            try socket.system(.configure) { TCPKeepAlive.read(from: $0, into: &keepAlive) }
             return keepAlive
         }
     }
@@ -221,7 +192,7 @@ public final class TCPConnection: Connection {
     ///
     /// - Throws: ``NetError/Code/closed``.
     public func setKeepAlive(_ keepAlive: TCPKeepAlive?) throws(NetError) {
-        try system(.configure) { TCPKeepAlive.apply(keepAlive, to: $0) }
+        try socket.system(.configure) { TCPKeepAlive.apply(keepAlive, to: $0) }
     }
 
     // MARK: Closing
@@ -233,7 +204,7 @@ public final class TCPConnection: Connection {
     /// - Throws: ``NetError`` with ``NetError/Operation/closeWrite``: ``NetError/Code/closed``, or
     ///   ``NetError/Code/notConnected`` when the peer has dropped the connection.
     public func closeWrite() throws(NetError) {
-        try system(.closeWrite) { apus_socket_shutdown($0, APUS_SHUT_WRITE) }
+        try socket.shutdown(.closeWrite)
     }
 
     /// Gives up the reading half: a read that waits, and every later one once what had come is read, returns 0. Writing
@@ -242,7 +213,7 @@ public final class TCPConnection: Connection {
     /// - Throws: ``NetError`` with ``NetError/Operation/closeRead``: ``NetError/Code/closed``, or
     ///   ``NetError/Code/notConnected`` when the peer has dropped the connection.
     public func closeRead() throws(NetError) {
-        try system(.closeRead) { apus_socket_shutdown($0, APUS_SHUT_READ) }
+        try socket.shutdown(.closeRead)
     }
 
     /// Closes the connection. Every operation under way in other goroutines, and every later one, throws
@@ -253,27 +224,7 @@ public final class TCPConnection: Connection {
     ///
     /// When it returns, the descriptor is free. May be called any number of times, from anywhere.
     public func close() {
-        descriptor.close()
-    }
-
-    // MARK: Errors
-
-    /// Makes a system call that does not wait. `call` returns >= 0 or -errno.
-    @discardableResult
-    private func system(_ operation: NetError.Operation, _ call: (Int32) -> Int32) throws(NetError) -> Int32 {
-        do throws(Descriptor.Failure) {
-            let result = try descriptor.withFileDescriptor(call)
-            guard result >= 0 else { throw .system(errno: -result) }
-            return result
-        } catch {
-            throw netError(error, operation)
-        }
-    }
-
-    /// Out of line: the paths that work should not carry the making of errors.
-    @inline(never)
-    func netError(_ failure: Descriptor.Failure, _ operation: NetError.Operation) -> NetError {
-        NetError(failure, operation: operation, address: remoteAddress)
+        socket.descriptor.close()
     }
 }
 
@@ -281,7 +232,7 @@ extension TCPConnection: CustomStringConvertible {
     /// This side's address and the peer's: `TCP connection 127.0.0.1:50412 to 127.0.0.1:8080`, and `, closed` behind it once
     /// this side has closed it.
     public var description: String {
-        "TCP connection \(localAddress) to \(remoteAddress)\(descriptor.snapshot.isClosed ? ", closed" : "")"
+        "TCP connection \(localAddress) to \(remoteAddress)\(socket.descriptor.snapshot.isClosed ? ", closed" : "")"
     }
 }
 

@@ -17,12 +17,13 @@ internal import CApus
 /// print(try connection.peerCredentials.user)
 /// ```
 public final class UnixConnection: Connection {
-    package let descriptor: Descriptor
+    private let socket: StreamSocket
+    package var descriptor: Descriptor { _read { yield socket.descriptor } }
 
     /// This side's address: usually without a name, for the side that connected. Stays known after `close()`.
     public let localAddress: SocketAddress
     /// The peer's address: usually without a name, for the side that accepted. Stays known after `close()`.
-    public let remoteAddress: SocketAddress
+    public var remoteAddress: SocketAddress { socket.remoteAddress }
 
     // MARK: Making a connection
 
@@ -54,8 +55,7 @@ public final class UnixConnection: Connection {
             let result = unsafe apus_unix_local_name(file.number, &local)
             guard result >= 0 else { throw .system(errno: -result) }
             localAddress = SocketAddress(local)
-            remoteAddress = address
-            descriptor = try Descriptor(file)
+            socket = StreamSocket(try Descriptor(file), to: address)
         } catch {
             throw NetError(error, operation: .connect, address: address)
         }
@@ -99,13 +99,13 @@ public final class UnixConnection: Connection {
 
     private init(_ file: consuming OwnedFileDescriptor) throws(Descriptor.Failure) {
         localAddress = .unnamedUnix
-        remoteAddress = .unnamedUnix
-        descriptor = try Descriptor(file)
+        socket = StreamSocket(try Descriptor(file), to: .unnamedUnix)
     }
 
     /// Takes over an accepted connection. Closes it when that fails.
     init(_ accepted: consuming Accepted, to listener: SocketAddress) throws(Descriptor.Failure) {
         localAddress = listener
+        let remoteAddress: SocketAddress
         if let remote = SocketAddress(accepted.peer) {
             remoteAddress = remote
         } else {
@@ -114,7 +114,7 @@ public final class UnixConnection: Connection {
             guard result >= 0 else { throw .system(errno: -result) }
             remoteAddress = SocketAddress(remote)
         }
-        descriptor = try Descriptor(accepted.file)
+        socket = StreamSocket(try Descriptor(accepted.file), to: remoteAddress)
     }
 
     // MARK: The peer
@@ -136,7 +136,7 @@ public final class UnixConnection: Connection {
     public var peerCredentials: PeerCredentials {
         get throws(NetError) {
             var found = apus_peer_credentials()
-            try system(.configure) { unsafe apus_unix_peer_credentials($0, &found) }
+            try socket.system(.configure) { unsafe apus_unix_peer_credentials($0, &found) }
             return PeerCredentials(
                 user: found.user, group: found.group, process: found.process == 0 ? nil : found.process)
         }
@@ -147,11 +147,7 @@ public final class UnixConnection: Connection {
     /// Reads what has come, waiting for at least one byte. See ``Connection/read(into:)-([UInt8])``.
     @unsafe
     public func read(into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(into: buffer, deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try unsafe socket.read(into: buffer, until: limit)
     }
 
     /// Reads what has come into several buffers. See ``Connection/read(vectored:timeout:deadline:)``.
@@ -159,30 +155,18 @@ public final class UnixConnection: Connection {
     public func read(
         vectored buffers: Span<UnsafeMutableRawBufferPointer>, until limit: IODeadline
     ) throws(NetError) -> Int {
-        do {
-            return try unsafe descriptor.read(vectored: buffers, deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try unsafe socket.read(vectored: buffers, until: limit)
     }
 
     /// Waits until a read will return something, without reading it. See ``Connection/waitReadable()``.
     public func waitReadable(until limit: IODeadline) throws(NetError) {
-        do {
-            try descriptor.waitReadable(deadline: limit.time)
-        } catch {
-            throw netError(error, .read)
-        }
+        try socket.waitReadable(until: limit)
     }
 
     /// Writes all of the bytes. See ``Connection/write(_:)-(Collection<UInt8>)``.
     @unsafe
     public func write(_ bytes: UnsafeRawBufferPointer, until limit: IODeadline) throws(NetError) {
-        do {
-            try unsafe descriptor.write(bytes, deadline: limit.time)
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe socket.write(bytes, until: limit)
     }
 
     /// Writes several buffers as if they were one. See ``Connection/write(vectored:timeout:deadline:)-([Collection<UInt8>],_,_)``.
@@ -190,38 +174,31 @@ public final class UnixConnection: Connection {
     public func write(
         vectored buffers: Span<UnsafeRawBufferPointer>, until limit: IODeadline
     ) throws(NetError) {
-        do {
-            try unsafe descriptor.write(vectored: buffers, deadline: limit.time)
-        } catch {
-            throw netError(error, .write)
-        }
+        try unsafe socket.write(vectored: buffers, until: limit)
+    }
+
+    /// Calls a function whose waiting ends when the peer does. See ``Connection/whileConnected(_:)``.
+    public func whileConnected<Value>(_ body: () throws -> Value) throws -> Value {
+        try socket.descriptor.whileConnected(body)
     }
 
     // MARK: Deadlines and closing
 
     /// Sets the deadline of all reads, those under way included. See ``Connection/setDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        try setDeadline(.read, deadline)
+        try socket.setDeadline(.read, deadline)
     }
 
     /// Sets the deadline of all writes, those under way included. See ``Connection/setDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        try setDeadline(.write, deadline)
-    }
-
-    private func setDeadline(_ side: DescriptorState.Side, _ deadline: ContinuousClock.Instant?) throws(NetError) {
-        do {
-            try descriptor.setDeadline(side, MonotonicTime(timeout: nil, deadline: deadline))
-        } catch {
-            throw netError(error, .configure)
-        }
+        try socket.setDeadline(.write, deadline)
     }
 
     /// Ends the writing half: the peer reads what was written before, then the end of the stream. Reading goes on.
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/closeWrite``: ``NetError/Code/closed``.
     public func closeWrite() throws(NetError) {
-        try system(.closeWrite) { apus_socket_shutdown($0, APUS_SHUT_WRITE) }
+        try socket.shutdown(.closeWrite)
     }
 
     /// Gives up the reading half: a read that waits, and every later one once what had come is read, returns 0. The peer's
@@ -229,7 +206,7 @@ public final class UnixConnection: Connection {
     ///
     /// - Throws: ``NetError`` with ``NetError/Operation/closeRead``: ``NetError/Code/closed``.
     public func closeRead() throws(NetError) {
-        try system(.closeRead) { apus_socket_shutdown($0, APUS_SHUT_READ) }
+        try socket.shutdown(.closeRead)
     }
 
     /// Closes the connection. Every operation under way in other goroutines, and every later one, throws
@@ -238,24 +215,7 @@ public final class UnixConnection: Connection {
     /// The peer still reads what was written. If it has sent something that was never read, it sees the connection reset
     /// instead of the end of the stream. May be called any number of times, from anywhere.
     public func close() {
-        descriptor.close()
-    }
-
-    // MARK: Errors
-
-    /// Makes a system call that does not wait. `call` returns >= 0 or -errno.
-    private func system(_ operation: NetError.Operation, _ call: (Int32) -> Int32) throws(NetError) {
-        do throws(Descriptor.Failure) {
-            let result = try descriptor.withFileDescriptor(call)
-            guard result >= 0 else { throw .system(errno: -result) }
-        } catch {
-            throw netError(error, operation)
-        }
-    }
-
-    @inline(never)
-    func netError(_ failure: Descriptor.Failure, _ operation: NetError.Operation) -> NetError {
-        NetError(failure, operation: operation, address: remoteAddress)
+        socket.descriptor.close()
     }
 }
 
@@ -266,7 +226,7 @@ extension UnixConnection: CustomStringConvertible {
         let side =
             remoteAddress == .unnamedUnix && localAddress != .unnamedUnix
             ? "on \(localAddress)" : "to \(remoteAddress)"
-        return "Unix connection \(side)\(descriptor.snapshot.isClosed ? ", closed" : "")"
+        return "Unix connection \(side)\(socket.descriptor.snapshot.isClosed ? ", closed" : "")"
     }
 }
 

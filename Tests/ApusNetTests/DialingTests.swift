@@ -170,6 +170,128 @@ import Testing
         #expect(connection.remoteAddress == listener.localAddress)
     }
 
+    // MARK: Addresses that come later
+
+    /// Lets time pass until `body` is done. What is waited for without an end is given an hour by the tests that use this.
+    private func whileTimePasses<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) throws -> Value {
+        let clock = ManualClock()
+        let isDone = Channel<Void>()
+        let mover = go {
+            while !isDone.isClosed {
+                clock.advance(by: .milliseconds(50))
+                Goroutine.yield()
+            }
+        }
+        defer {
+            isDone.close()
+            mover.join()
+        }
+        return try clock.run(body)
+    }
+
+    /// Many servers never answer the question for IPv6.
+    @Test(arguments: Caller.allCases)
+    func doesNotWaitForAnAnswerThatNeverComes(_ caller: Caller) throws {
+        let listener = try TCPListener(SocketAddress(.loopbackIPv4, port: 0))
+        try FakeNameServer.run(one: { $0.question.kind == .a ? $0.reply("127.0.0.1") : nil }) { server throws in
+            let resolver = server.resolver { $0.answerTimeout = .seconds(1_000_000_000) }
+            let connection = try caller.run {
+                try whileTimePasses {
+                    try TCPConnection(host: "host.test", port: listener.localAddress.port, resolver: resolver)
+                }
+            }
+            #expect(connection.remoteAddress == listener.localAddress)
+            // The question that was left is nobody's any more.
+            #expect(resolver.waitingCallers.isEmpty)
+        }
+    }
+
+    /// Each question by a connection of its own, so that one can be answered long after the other.
+    @Test func beginsWithIPv6WhenThatIsThereFirst() throws {
+        let listener = try TCPListener(SocketAddress(.loopbackIPv6, port: 0))
+        let never = Channel<Void>()
+        try FakeNameServer.run(one: { query in
+            if query.question.kind == .a { _ = never.receive() }
+            return query.reply("::1", "127.0.0.77")
+        }) { server throws in
+            defer { never.close() }
+            let resolver = server.resolver { $0.usesTCP = true }
+            let connection = try TCPConnection(
+                host: "host.test", port: listener.localAddress.port, resolver: resolver)
+            #expect(connection.remoteAddress == listener.localAddress)
+            #expect(resolver.waitingCallers.isEmpty)
+        }
+    }
+
+    @Test func triesAddressesThatComeLate() throws {
+        let listener = try TCPListener(SocketAddress(.loopbackIPv6, port: 0))
+        let gate = Channel<Void>()
+        try FakeNameServer.run(one: { query in
+            if query.question.kind == .aaaa { _ = gate.receive() }
+            // Nobody listens at the first one.
+            return query.reply("::1", "127.0.0.77")
+        }) { server throws in
+            let resolver = server.resolver {
+                $0.usesTCP = true
+                $0.answerTimeout = .seconds(1_000_000_000)
+            }
+            let opener = go {
+                // The address that has come is all that is being tried.
+                eventually { resolver.waitingCallers == [1] && resolver.cachedAnswers == 1 }
+                gate.close()
+            }
+            let connection = try whileTimePasses {
+                try TCPConnection(host: "host.test", port: listener.localAddress.port, resolver: resolver)
+            }
+            #expect(connection.remoteAddress == listener.localAddress)
+            opener.join()
+        }
+    }
+
+    @Test func failsWhenNothingElseComes() throws {
+        let deaf = try DeafPort()
+        let gate = Channel<Void>()
+        try FakeNameServer.run(one: { query in
+            guard query.question.kind == .aaaa else { return query.reply("127.0.0.1") }
+            _ = gate.receive()
+            return query.reply(code: 2)
+        }) { server throws in
+            let resolver = server.resolver {
+                $0.usesTCP = true
+                $0.attempts = 1
+                $0.answerTimeout = .seconds(1_000_000_000)
+            }
+            let opener = go {
+                eventually { resolver.waitingCallers == [1] && resolver.cachedAnswers == 1 }
+                gate.close()
+            }
+            let error = try whileTimePasses {
+                failure { () throws(NetError) in
+                    try TCPConnection(host: "host.test", port: deaf.address.port, resolver: resolver)
+                }
+            }
+            #expect(error?.code == .connectionRefused)
+            #expect(error?.address == deaf.address)
+            #expect(error?.host == "host.test")
+            opener.join()
+        }
+    }
+
+    @Test func endsTheLookupThatGoesOnWhenCancelled() throws {
+        let unanswering = try UnansweringListener()
+        let port = unanswering.listener.localAddress.port
+        try FakeNameServer.run(one: { $0.question.kind == .a ? $0.reply("127.0.0.1") : nil }) { server throws in
+            let resolver = server.resolver { $0.answerTimeout = .seconds(1_000_000_000) }
+            let dialling = go {
+                failure { () throws(NetError) in try TCPConnection(host: "host.test", port: port, resolver: resolver) }
+            }
+            eventually { resolver.cachedAnswers == 1 }
+            dialling.cancel()
+            #expect(dialling.join()?.code == .cancelled)
+            #expect(resolver.waitingCallers.isEmpty)
+        }
+    }
+
     @Test func countsTheLookupIn() throws {
         try FakeNameServer.run({ _ in [] }) { server throws in
             let resolver = server.resolver()

@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func readsHostsFiles() throws {
-        let folder = try FolderOfFiles()
+        let folder = try TemporaryFolder()
         let path = try folder.write(
             "192.0.2.1 web.test\n192.0.2.2 localhost\n192.0.2.7 seven.test seven\n", to: "hosts")
         try FakeNameServer.run(one: { $0.reply("192.0.2.99") }) { server throws in
@@ -348,7 +348,7 @@ import Testing
     }
 
     @Test func readsItsSettingsAgain() throws {
-        let folder = try FolderOfFiles()
+        let folder = try TemporaryFolder()
         try FakeNameServer.run(one: { query in
             query.question.name == DNSName("host.second")! ? query.reply("192.0.2.1") : query.reply(code: 3)
         }) { server throws in
@@ -396,6 +396,23 @@ import Testing
             time.withLock { $0 = 60 * second }
             #expect(queriesOfLookup("host.test") == 2)
             #expect(resolver.cachedAnswers == 4)
+        }
+    }
+
+    /// RFC 2308, section 5: what says that there is nothing is remembered only with the zone's word (SOA) for how long.
+    @Test(arguments: [0, 3] as [UInt16], [false, true])
+    func remembersThatThereIsNothing(code: UInt16, hasAuthority: Bool) throws {
+        try FakeNameServer.run(one: { query in
+            if code == 0, query.question.kind == .a { return query.reply("192.0.2.1") }
+            var reply = query.reply(code: code)
+            if hasAuthority { reply.authorities = [.authority(of: "test")] }
+            return reply
+        }) { server throws in
+            let resolver = server.resolver()
+            for _ in 0..<3 { _ = try? resolver.addresses(of: "host.test") }
+            let kinds = server.queries.map(\.question.kind)
+            #expect(kinds.count { $0 == .aaaa } == (hasAuthority ? 1 : 3))
+            #expect(kinds.count { $0 == .a } == (hasAuthority || code == 0 ? 1 : 3))
         }
     }
 

@@ -23,6 +23,7 @@ let pollerScenarios = [
     ),
     Scenario("poller-generations", count: 70_000, run: pollerGenerations),
     Scenario("poller-hang-ups", count: 1, run: pollerHangUps),
+    Scenario("poller-hang-up-watch", count: 500, run: pollerHangUpWatch),
     Scenario("poller-does-not-spin", count: 50, run: pollerDoesNotSpin),
     Scenario("poller-refused", count: 1, run: pollerRefused),
 ]
@@ -141,6 +142,39 @@ private func pollerHangUps(_ run: Run) {
             apus_descriptor_close(otherFar)
         }
     }.join()
+}
+
+/// Hang-ups and evictions that meet the beginning or the end of watching for them, in records that are used again at once.
+/// Whoever waits is woken, and nobody is cancelled whose peer is there.
+private func pollerHangUpWatch(_ run: Run) {
+    runGoroutines(8) { index in
+        var random = run.random(index)
+        for _ in 0..<run.count {
+            let (near, far) = makeSocketPair(run)
+            let socket = PolledSocket(run, near)
+            let silence = Channel<Int>()
+            let (waits, evicts, yields) = (random.oneIn(2), random.oneIn(3), Int(random.next() % 4))
+            let watching = go {
+                do {
+                    try socket.poll.whileConnected(whileOpen: {
+                        $0(); return true
+                    }) {
+                        if waits { run.check(silence.receive() == nil, "an element that nobody has sent") }
+                    }
+                    run.check(!waits, "the wait has not thrown")
+                } catch {
+                    run.check(error as? Cancellation == .disconnected, "it has thrown \(error)")
+                    run.check(waits, "what did not wait was cut short")
+                }
+                run.check(!Goroutine.isCancelled, "the cancellation has outlasted its scope")
+            }
+            for _ in 0..<yields { Goroutine.yield() }
+            if evicts { socket.poll.evict() } else { apus_descriptor_close(far) }
+            watching.join()
+            socket.close()
+            if evicts { apus_descriptor_close(far) }
+        }
+    }
 }
 
 /// Waits while the kernel refuses waits with nanoseconds: with the error `count`, as the filters of some containers do.

@@ -122,27 +122,16 @@ package struct NameExchange {
         _ bytes: [UInt8], to descriptor: borrowing Descriptor, _ deadline: MonotonicTime
     ) throws(Descriptor.Failure) {
         // SAFETY: the array lives for the call, which does not keep the pointer.
-        let result = unsafe bytes.withUnsafeBytes { bytes -> Result<Void, Descriptor.Failure> in
-            do throws(Descriptor.Failure) {
-                return .success(unsafe try descriptor.write(bytes, deadline: deadline))
-            } catch {
-                return .failure(error)
-            }
+        try unsafe bytes.span.withUnsafeBytes { (bytes) throws(Descriptor.Failure) in
+            try unsafe descriptor.write(bytes, deadline: deadline)
         }
-        try result.get()
     }
 
     private func receive(
         into buffer: inout [UInt8], _ body: (UnsafeMutableRawBufferPointer) throws(Descriptor.Failure) -> Int
     ) throws(Descriptor.Failure) -> Int {
         // SAFETY: the array lives for the call, which does not keep the pointer.
-        let result = unsafe buffer.withUnsafeMutableBytes { bytes -> Result<Int, Descriptor.Failure> in
-            do throws(Descriptor.Failure) {
-                return .success(unsafe try body(bytes))
-            } catch {
-                return .failure(error)
-            }
-        }
-        return try result.get()
+        var span = buffer.mutableSpan
+        return try unsafe span.withUnsafeMutableBytes(body)
     }
 }

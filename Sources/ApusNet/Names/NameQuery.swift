@@ -13,6 +13,12 @@ package enum NameOutcome: Equatable, Sendable {
     case noData
     case noSuchName
     case failed(NameFailure)
+
+    /// Those among the records.
+    package var addresses: [IPAddress] {
+        guard case .records(let records) = self else { return [] }
+        return records.compactMap { if case .address(let ip) = $0.data { ip } else { nil } }
+    }
 }
 
 /// Why nobody could say.

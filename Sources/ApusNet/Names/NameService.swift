@@ -6,7 +6,7 @@
 //   begin    the cache knows ───────────────────────────────────────────> the outcome
 //            a flight for the question is under way ──> one caller more ─┐
 //            neither ──> a new flight, in a goroutine of its own ────────┴> wait
-//   wait     until the flight has landed, the caller's time is up, or the caller is cancelled
+//   wait     until the flight has landed, the caller's time is up, or the caller is cancelled; several may be waited for
 //   leave    The last caller cancels the flight, if it is not over, and waits for its goroutine to end. So one caller who
 //            gives up ends nobody else's lookup, and no goroutine outlives those who wait for it.
 //
@@ -43,9 +43,8 @@ package final class NameService: Sendable {
 
         fileprivate let question: DNSMessage.Question
         fileprivate let state = ApusRuntime.Mutex(State())
-        /// Releasing; pairs with the acquiring loads of those who wait. Set after the outcome.
-        fileprivate let hasLanded = Atomic(false)
-        fileprivate let waiters = ParkedWaiters()
+        /// Carries nothing: it is closed when there is an outcome.
+        fileprivate let landing = Channel<Void>()
 
         fileprivate init(_ question: DNSMessage.Question) {
             self.question = question
@@ -95,19 +94,36 @@ package final class NameService: Sendable {
 
     /// Waits for the outcome, and leaves the flight.
     package func wait(for lookup: Lookup, deadline: MonotonicTime) throws(NameFailure) -> NameOutcome {
+        defer { abandon(lookup) }
+        while true {
+            if let outcome = outcome(of: lookup) { return outcome }
+            guard try waitForAny(of: [lookup], until: deadline) else { throw NameFailure(code: .timedOut) }
+        }
+    }
+
+    /// The outcome, if there is one by now. Leaves nothing.
+    package func outcome(of lookup: Lookup) -> NameOutcome? {
         switch lookup {
-        case .known(let outcome): return outcome
-        case .underWay(let flight):
-            defer { leave(flight) }
-            while !flight.hasLanded.load(ordering: .acquiring) {
-                if let cancellation = Goroutine.cancellation {
-                    throw NameFailure(code: cancellation == .deadlineExceeded ? .timedOut : .cancelled)
-                }
-                let result = flight.waiters.wait(
-                    unless: { flight.hasLanded.load(ordering: .acquiring) }, deadline: deadline, interruptible: true)
-                if result == .deadlineExceeded { throw NameFailure(code: .timedOut) }
+        case .known(let outcome): outcome
+        case .underWay(let flight): flight.state.withLock { $0.outcome }
+        }
+    }
+
+    /// Waits until at least one of the lookups has an outcome. Leaves nothing.
+    ///
+    /// - Returns: False when `limit` has passed before.
+    package func waitForAny(of lookups: [Lookup], until limit: MonotonicTime) throws(NameFailure) -> Bool {
+        if lookups.contains(where: { outcome(of: $0) != nil }) { return true }
+        let flights = lookups.compactMap { if case .underWay(let flight) = $0 { flight } else { nil } }
+        let left: Duration? =
+            limit == .distantFuture ? nil : .nanoseconds(limit.nanoseconds - MonotonicTime.now.nanoseconds)
+        do {
+            return try select {
+                for flight in flights { flight.landing.onReceive { _ in true } }
+                if let left { after(left) { false } }
             }
-            return flight.state.withLock { $0.outcome! }
+        } catch {
+            throw NameFailure(code: Goroutine.cancellation == .deadlineExceeded ? .timedOut : .cancelled)
         }
     }
 
@@ -128,8 +144,7 @@ package final class NameService: Sendable {
             }
         }
         flight.state.withLock { $0.outcome = outcome }
-        flight.hasLanded.store(true, ordering: .releasing)
-        flight.waiters.wakeAll()
+        flight.landing.close()
     }
 
     private func leave(_ flight: Flight) {

@@ -8,9 +8,10 @@ import Synchronization
 /// Why a goroutine's waiting was ended early.
 ///
 /// What throws it: `Goroutine.checkCancellation()`, `Channel.send`, `select` with a value, `Semaphore.acquire`,
-/// `Mutex.withLock(waitingFor:until:)`, `WaitGroup.wait(timeout:)`, `withTimeout`, `withDeadline` and `withGoroutineGroup`. Sockets throw a `NetError` instead, which names the operation.
+/// `Mutex.withLock(waitingFor:until:)`, `WaitGroup.wait(timeout:)`, `withTimeout`, `withDeadline`, `withGoroutineGroup` and a
+/// connection's `whileConnected`. Sockets throw a `NetError` instead, which names the operation.
 public struct Cancellation: Error, Hashable, CustomStringConvertible {
-    private enum Reason: UInt8 { case requested = 1, deadlineExceeded = 2 }
+    private enum Reason: UInt8 { case requested = 1, deadlineExceeded = 2, disconnected = 3 }
     private let reason: Reason
 
     private init(_ reason: Reason) { self.reason = reason }
@@ -19,11 +20,14 @@ public struct Cancellation: Error, Hashable, CustomStringConvertible {
     public static let requested = Cancellation(.requested)
     /// The time of a `withTimeout` or `withDeadline` is up.
     public static let deadlineExceeded = Cancellation(.deadlineExceeded)
+    /// The connection of a `whileConnected` has ended.
+    public static let disconnected = Cancellation(.disconnected)
 
     public var description: String {
         switch reason {
         case .requested: "cancelled"
         case .deadlineExceeded: "deadline exceeded"
+        case .disconnected: "disconnected"
         }
     }
 
@@ -95,16 +99,16 @@ extension RecordReference where Record == GoroutineRecord {
 
     /// Notes that an operation that cannot throw has ended early: the scopes that are to blame throw at their end.
     ///
-    /// Those around a group are too if it was their time that was up: the group's result is then not a whole one. (A group
-    /// that was cancelled otherwise has its error, or was cancelled by who wants no result.) What is outside of a shield
-    /// does not count inside of it.
+    /// Those around a group are too if it was their time that was up, or their connection that has ended: the group's result
+    /// is then not a whole one. (A group that was cancelled otherwise has its error, or was cancelled by who wants no result.)
+    /// What is outside of a shield does not count inside of it.
     func noteCutShort() {
         var next = unsafe record.scope?.takeUnretainedValue()
         while let scope = next {
             let reason = scope.cancellation
             if reason != nil { scope.isCutShort = true }
             if scope.isShield { return }
-            next = scope.enclosing ?? (reason == .deadlineExceeded ? scope.parent : nil)
+            next = scope.enclosing ?? (reason == .requested ? nil : scope.parent)
         }
     }
 

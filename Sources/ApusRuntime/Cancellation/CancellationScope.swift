@@ -101,6 +101,20 @@ final class CancellationScope: @unchecked Sendable {
         unsafe Unmanaged.passUnretained(self).release()
     }
 
+    /// Calls a function inside a new scope, which it may hand to others to be cancelled until it returns.
+    ///
+    /// - Throws: What the function throws; the scope's cancellation when that has cut short what cannot throw.
+    static func inside<Value>(_ body: (CancellationScope) throws -> Value) throws -> Value {
+        let scope = enter()
+        let value: Value
+        do {
+            defer { scope.leave() }
+            value = try body(scope)
+        }
+        if scope.isCutShort, let cancellation = scope.cancellation { throw cancellation }
+        return value
+    }
+
     // MARK: Groups
 
     /// The scope of a goroutine that is about to start in a group: below the group's, whose `self` is.

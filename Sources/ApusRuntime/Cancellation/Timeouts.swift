@@ -29,18 +29,13 @@ public func withDeadline<Value>(_ deadline: ContinuousClock.Instant, _ body: () 
 }
 
 private func withScope<Value>(until deadline: MonotonicTime, _ body: () throws -> Value) throws -> Value {
-    let scope = CancellationScope.enter()
-    var timer = TimerNode()
-    let value: Value
-    do {
-        defer { scope.leave() }
+    try CancellationScope.inside { scope in
+        var timer = TimerNode()
         // The timer lies in this frame: it is stopped before the scope is left, and cannot fire afterwards.
         unsafe startTimer(&timer, at: deadline, cancelling: scope)
         defer { unsafe Scheduler.shared.stopTimer(&timer) }
-        value = try body()
+        return try body()
     }
-    if scope.isCutShort, let cancellation = scope.cancellation { throw cancellation }
-    return value
 }
 
 private func startTimer(

@@ -20,7 +20,7 @@ import Synchronization
 
 /// A descriptor that the poller watches.
 package struct PollDescriptor: Sendable {
-    private let reference: RecordReference<PollRecord>
+    let reference: RecordReference<PollRecord>
 
     package enum Direction: Sendable { case read, write }
 
@@ -66,6 +66,7 @@ package struct PollDescriptor: Sendable {
         reference.record.isClosing.store(true, ordering: .sequentiallyConsistent)
         reference.cancelWait(.read)
         reference.cancelWait(.write)
+        reference.cancelWatches()
     }
 
     /// Deregisters and recycles. After `evict`, when no wait is under way, before the descriptor itself is closed.
@@ -193,7 +194,10 @@ package struct PollDescriptor: Sendable {
     static func handle(_ event: apus_poll_event, waking woken: inout GoroutineList) {
         guard let reference = RecordReference<PollRecord>(token: event.token) else { return }
         if event.urgent { reference.record.hasUrgentData.store(true, ordering: .relaxed) }
-        if event.hangup { reference.markHungUp(token: event.token) }
+        if event.hangup {
+            reference.markHungUp(token: event.token)
+            reference.cancelWatches()
+        }
         if event.readable { reference.markReady(.read, waking: &woken) }
         if event.writable { reference.markReady(.write, waking: &woken) }
     }
@@ -279,18 +283,29 @@ struct PollSlot: ~Copyable {
 struct PollRecord: ~Copyable {
     var readSlot = PollSlot()
     var writeSlot = PollSlot()
+    // In this order they fill a cache line, and no more.
     let isClosing = Atomic<Bool>(false)
+    /// Urgent data has come once: a read that finds less than it asked for may have stopped at its mark.
+    let hasUrgentData = Atomic<Bool>(false)
+    /// Part of the token that the kernel keeps: an event of an earlier life is recognised.
+    let generation = Atomic<UInt16>(0)
     /// The generation whose peer has closed its side or whose connection has ended: no further event may come, and a read
     /// never blocks. A generation and not a flag, because the thread that brings the event may be held up until the record
     /// belongs to another descriptor, whose reads would then spin for ever.
     let hungUpGeneration = Atomic<UInt32>(.max)
-    /// Urgent data has come once: a read that finds less than it asked for may have stopped at its mark.
-    let hasUrgentData = Atomic<Bool>(false)
-    // Written while nobody else knows the descriptor.
-    var fileDescriptor: Int32 = -1
-    var watchesWritesDuringWaits = false
-    /// Part of the token that the kernel keeps: an event of an earlier life is recognised.
-    let generation = Atomic<UInt16>(0)
+    // Written while nobody else knows the descriptor. Two in one word, for want of room.
+    private var descriptorAndWatch: Int32 = -2
+    var fileDescriptor: Int32 {
+        get { descriptorAndWatch >> 1 }
+        set { descriptorAndWatch = newValue << 1 | descriptorAndWatch & 1 }
+    }
+    var watchesWritesDuringWaits: Bool {
+        get { descriptorAndWatch & 1 != 0 }
+        set { descriptorAndWatch = descriptorAndWatch & ~1 | (newValue ? 1 : 0) }
+    }
+    let watchLock = ThreadLock()
+    /// Whom a hang-up cancels: see HangUpWatch.swift. Protected by `watchLock`.
+    var watches: [CancellationScope] = []
     /// Link of the pool's list.
     fileprivate var next: RecordReference<PollRecord>?
 }
@@ -336,7 +351,7 @@ extension RecordReference where Record == PollRecord {
     }
 
     @inline(__always)
-    private var isHungUp: Bool {
+    var isHungUp: Bool {
         record.hungUpGeneration.load(ordering: .acquiring) == UInt32(record.generation.load(ordering: .relaxed))
     }
 

@@ -11,7 +11,7 @@ final class Dnsmasq {
     let address: SocketAddress
     private let process = Process()
     private let output = Pipe()
-    private let folder: FolderOfFiles
+    private let folder: TemporaryFolder
 
     private static let settings = """
         no-resolv
@@ -35,7 +35,7 @@ final class Dnsmasq {
         """
 
     init() throws {
-        folder = try FolderOfFiles()
+        folder = try TemporaryFolder()
         // An address of the loopback network that nobody else uses: so any port is free there, as long as nobody listens on it
         // at every address at once. The kernel gives ports above 32768 to those who ask for any.
         let host = IPAddress(127, .random(in: 1...254), .random(in: 1...254), .random(in: 1...254))

@@ -196,38 +196,4 @@ final class FakeNameServer: Sendable {
         }
     }
 }
-
-/// A folder for one test's files.
-struct FolderOfFiles: ~Copyable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/apus-names-XXXXXX".utf8CString)
-        try #require(unsafe mkdtemp(&template) != nil)
-        path = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }
-
-    /// Writes a file as people's editors do, in place.
-    func write(_ text: String, to name: String) throws -> String {
-        let file = "\(path)/\(name)"
-        let descriptor = unsafe open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        try #require(descriptor >= 0)
-        let bytes = Array(text.utf8)
-        try #require(unsafe apus_file_write(descriptor, bytes, bytes.count) == 0)
-        close(descriptor)
-        return file
-    }
-
-    deinit {
-        guard let directory = unsafe opendir(path) else { return }
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
-                unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
-            }
-            _ = unsafe unlink("\(path)/\(name)")
-        }
-        _ = unsafe closedir(directory)
-        _ = unsafe rmdir(path)
-    }
-}
 #endif

@@ -104,7 +104,7 @@ import Testing
 
 @Suite struct WatchedFileTests {
     @Test func isReadAgainWhenItHasChanged() throws {
-        let folder = try FolderOfFiles()
+        let folder = try TemporaryFolder()
         let path = "\(folder.path)/file"
         let file = WatchedFile(path: path, missing: "missing") { String(decoding: $0, as: UTF8.self) }
         #expect(file.content == "missing")

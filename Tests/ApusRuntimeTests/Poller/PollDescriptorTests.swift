@@ -8,68 +8,9 @@ import Testing
 
 @Suite("PollDescriptor")
 struct PollDescriptorTests {
-    /// Two connected sockets, one of which is watched.
-    private final class Pair: Sendable {
-        let near: Int32
-        let far: Int32
-        let poll: PollDescriptor
-
-        init(datagrams: Bool = false, watchingWrites: PollDescriptor.WriteWatch = .always) throws {
-            var pair: [Int32] = [-1, -1]
-            #if os(Linux)
-            let type = Int32((datagrams ? SOCK_DGRAM : SOCK_STREAM).rawValue)
-            #else
-            let type = datagrams ? SOCK_DGRAM : SOCK_STREAM
-            #endif
-            try #require(unsafe socketpair(AF_UNIX, type, 0, &pair) == 0)
-            for descriptor in pair { try #require(fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0) }
-            near = pair[0]
-            far = pair[1]
-            poll = try PollDescriptor.open(fileDescriptor: near, watchingWrites: watchingWrites)
-        }
-
-        func close() {
-            poll.evict()
-            poll.free()
-            apus_descriptor_close(near)
-            apus_descriptor_close(far)
-        }
-
-        /// Makes the watched side readable.
-        func write(_ count: Int = 1) {
-            let bytes = [UInt8](repeating: 1, count: count)
-            let written = unsafe apus_socket_send(far, bytes, count)
-            #expect(written == Int64(count))
-        }
-
-        /// Reads all there is; nil when there is nothing.
-        func read() -> Int? {
-            var bytes = [UInt8](repeating: 0, count: 65536)
-            let count = unsafe apus_socket_receive(near, &bytes, bytes.count)
-            return count >= 0 ? Int(count) : nil
-        }
-
-        /// Fills the watched side's buffer until it is not writable.
-        func fill() {
-            let bytes = [UInt8](repeating: 2, count: 65536)
-            while unsafe apus_socket_send(near, bytes, bytes.count) > 0 {}
-        }
-
-        /// Takes all that the watched side has sent.
-        func drain() {
-            var bytes = [UInt8](repeating: 0, count: 65536)
-            while unsafe apus_socket_receive(far, &bytes, bytes.count) > 0 {}
-        }
-
-        /// The wait that takes note of the readiness that every descriptor starts with.
-        func takeFirst(_ direction: PollDescriptor.Direction) {
-            #expect(poll.wait(direction, deadline: .distantFuture) == .ready)
-        }
-    }
-
     @Test("A new descriptor counts as ready, once, in both directions")
     func new() throws {
-        let pair = try Pair()
+        let pair = try PolledPair()
         defer { pair.close() }
         pair.takeFirst(.read)
         pair.takeFirst(.write)
@@ -78,7 +19,7 @@ struct PollDescriptorTests {
 
     @Test("Waiting ends with the event, on a goroutine and on a thread", arguments: [true, false])
     func readiness(onGoroutine: Bool) throws {
-        let pair = try Pair()
+        let pair = try PolledPair()
         defer { pair.close() }
         let body: @Sendable () -> Void = {
             pair.takeFirst(.read)
@@ -95,7 +36,7 @@ struct PollDescriptorTests {
 
     @Test("Readiness that nobody waited for is kept")
     func keptReadiness() throws {
-        let pair = try Pair()
+        let pair = try PolledPair()
         defer { pair.close() }
         pair.takeFirst(.read)
         pair.write()
@@ -112,7 +53,7 @@ struct PollDescriptorTests {
         "A full buffer is writable again when it was read, however writes are watched",
         arguments: [PollDescriptor.WriteWatch.always, .duringWaits])
     func writable(watch: PollDescriptor.WriteWatch) throws {
-        let pair = try Pair(watchingWrites: watch)
+        let pair = try PolledPair(watchingWrites: watch)
         defer { pair.close() }
         go {
             pair.takeFirst(.write)
@@ -127,7 +68,7 @@ struct PollDescriptorTests {
 
     @Test("Who watches writes during waits only is told what was so before the wait")
     func writableBeforeTheWait() throws {
-        let pair = try Pair(watchingWrites: .duringWaits)
+        let pair = try PolledPair(watchingWrites: .duringWaits)
         defer { pair.close() }
         pair.takeFirst(.write)
         for _ in 0..<50 {
@@ -139,7 +80,7 @@ struct PollDescriptorTests {
 
     @Test("A wait for writing that watches only meanwhile ends at its deadline, and with the descriptor")
     func watchedWaitEnds() throws {
-        let pair = try Pair(watchingWrites: .duringWaits)
+        let pair = try PolledPair(watchingWrites: .duringWaits)
         defer { pair.close() }
         pair.takeFirst(.write)
         pair.fill()
@@ -152,10 +93,10 @@ struct PollDescriptorTests {
 
     @Test("Nothing is told of datagrams that have left, unless somebody waits")
     func datagramsThatLeave() throws {
-        let other = try Pair()
+        let other = try PolledPair()
         defer { other.close() }
         other.takeFirst(.read)
-        let pair = try Pair(datagrams: true, watchingWrites: .duringWaits)
+        let pair = try PolledPair(datagrams: true, watchingWrites: .duringWaits)
         defer { pair.close() }
         pair.takeFirst(.write)
         for _ in 0..<20 {
@@ -172,15 +113,11 @@ struct PollDescriptorTests {
 
     @Test("A hang-up makes reading ready for good")
     func hangUp() throws {
-        let pair = try Pair()
-        defer {
-            pair.poll.evict()
-            pair.poll.free()
-            apus_descriptor_close(pair.near)
-        }
+        let pair = try PolledPair()
+        defer { pair.closeNear() }
         go {
             pair.takeFirst(.read)
-            let closer = go { apus_descriptor_close(pair.far) }
+            let closer = go { pair.hangUp() }
             for _ in 0..<5 {
                 #expect(pair.poll.wait(.read, deadline: .distantFuture) == .ready)
                 #expect(pair.read() == 0)
@@ -191,7 +128,7 @@ struct PollDescriptorTests {
 
     @Test("A wait's deadline", arguments: [true, false])
     func deadlines(onGoroutine: Bool) throws {
-        let pair = try Pair()
+        let pair = try PolledPair()
         defer { pair.close() }
         let body: @Sendable () -> Void = {
             pair.takeFirst(.read)
@@ -212,7 +149,7 @@ struct PollDescriptorTests {
 
     @Test("The descriptor's deadline, set before and during a wait")
     func ownDeadline() throws {
-        let pair = try Pair()
+        let pair = try PolledPair()
         defer { pair.close() }
         pair.takeFirst(.read)
         pair.poll.setDeadline(.read, .now)
@@ -241,7 +178,7 @@ struct PollDescriptorTests {
     @Test("Eviction ends every wait, and all that follow")
     func evict() throws {
         for _ in 0..<50 {
-            let pair = try Pair()
+            let pair = try PolledPair()
             pair.takeFirst(.read)
             pair.takeFirst(.write)
             pair.fill()
@@ -272,12 +209,12 @@ struct PollDescriptorTests {
     @Test("Records are used again while events are on their way")
     func reuse() throws {
         for round in 0..<300 {
-            let pair = try Pair()
+            let pair = try PolledPair()
             pair.takeFirst(.read)
             // An event of this life, which nobody takes.
             pair.write()
             pair.close()
-            let next = try Pair()
+            let next = try PolledPair()
             next.takeFirst(.read)
             // Whatever came late: the wait either ends by its deadline, or was woken without a reason.
             if next.poll.wait(.read, deadline: .now) == .ready { #expect(next.read() == nil, "round \(round)") }
