@@ -86,15 +86,18 @@ private func routes(_ rooms: Rooms, heartbeat: Duration) -> Router {
 
         try response.flush()
         let ticker = Ticker(every: heartbeat)
-        while true {
-            let text: String? = try select {
-                events.onReceive { $0 }
-                // A line that browsers skip. Writing it is how we learn that the client has gone: it fails.
-                ticker.channel.onReceive { _ -> String? in ":\n\n" }
+        // Ends as soon as the browser closes the stream, whether something is said in the room or not.
+        try request.whileConnected {
+            while true {
+                let text: String? = try select {
+                    events.onReceive { $0 }
+                    // A line that browsers skip: what lies between may take a long silence for the end.
+                    ticker.channel.onReceive { _ -> String? in ":\n\n" }
+                }
+                guard let text else { return }
+                try response.write(text)
+                try response.flush()
             }
-            guard let text else { return }
-            try response.write(text)
-            try response.flush()
         }
     }
     return router

@@ -79,7 +79,8 @@ final class Proxy: Sendable {
         forwarded.authority = upstream
         forwarded.headerFields = fieldsToPassOn(request)
 
-        let answer = try send(forwarded, with: request)
+        // A client that leaves is answered no more, and the other server need not go on.
+        let answer = try request.whileConnected { try send(forwarded, with: request) }
         response.status = answer.status
         response.headerFields = fieldsToPassOn(answer, to: request.method)
         if answer.status == .switchingProtocols {
@@ -92,11 +93,13 @@ final class Proxy: Sendable {
             back.join()
             return
         }
-        var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while case let count = try answer.read(into: &buffer), count > 0 {
-            try response.write(buffer[..<count])
-            // At once: what comes next may be long in coming.
-            try response.flush()
+        try request.whileConnected {
+            var buffer = [UInt8](repeating: 0, count: 64 << 10)
+            while case let count = try answer.read(into: &buffer), count > 0 {
+                try response.write(buffer[..<count])
+                // At once: what comes next may be long in coming.
+                try response.flush()
+            }
         }
         response.trailers = answer.trailers ?? [:]
     }

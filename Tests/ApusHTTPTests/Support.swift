@@ -220,3 +220,29 @@ final class AtomicCounter: Sendable {
     @discardableResult
     func increment() -> Int { number.add(1, ordering: .sequentiallyConsistent).newValue }
 }
+
+/// Keeps what was logged.
+struct LogRecorder: LogHandler {
+    struct Line: Sendable {
+        var level: Logger.Level
+        var message: String
+        var metadata: [String: String]
+    }
+
+    let lines: Channel<Line>
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    /// A logger whose lines go into the channel.
+    static func logger(_ lines: Channel<Line>) -> Logger { Logger(label: "test") { _ in LogRecorder(lines: lines) } }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let metadata = (event.metadata ?? [:]).mapValues { "\($0)" }
+        _ = lines.trySend(Line(level: event.level, message: "\(event.message)", metadata: metadata))
+    }
+}

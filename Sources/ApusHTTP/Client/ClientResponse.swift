@@ -64,16 +64,9 @@ public final class ClientResponse {
     ///   ``HTTPError/Code/connectionClosed`` when the body ends too early or ``close()`` was called,
     ///   ``HTTPError/Code/malformedMessage``.
     public func read(into buffer: inout [UInt8]) throws(HTTPError) -> Int {
-        // A closure of withUnsafeMutableBytes loses the type of what it throws.
-        var result: Result<Int, HTTPError> = .success(0)
-        unsafe buffer.withUnsafeMutableBytes { bytes in
-            do throws(HTTPError) {
-                result = .success(try unsafe read(into: bytes))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        return try result.get()
+        // SAFETY: the array's storage stays in place while the access to `buffer` lasts, also while the goroutine is parked.
+        var span = buffer.mutableSpan
+        return try unsafe span.withUnsafeMutableBytes { (bytes) throws(HTTPError) in try unsafe read(into: bytes) }
     }
 
     /// Reads what has come, waiting for at least one byte. See ``read(into:)-([UInt8])``.

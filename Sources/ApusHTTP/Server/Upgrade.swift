@@ -87,6 +87,8 @@ final class UpgradedConnection: Connection {
         try unsafe base.write(vectored: buffers, until: limit)
     }
 
+    func whileConnected<Value>(_ body: () throws -> Value) throws -> Value { try base.whileConnected(body) }
+
     func setReadDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) { try base.setReadDeadline(deadline) }
     func setWriteDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) { try base.setWriteDeadline(deadline) }
     func closeRead() throws(NetError) { try base.closeRead() }

@@ -11,38 +11,11 @@ import Testing
 
 @Suite("Middleware")
 struct MiddlewareTests {
-    /// Keeps what was logged.
-    private struct Recorder: LogHandler {
-        struct Line: Sendable {
-            var level: Logger.Level
-            var message: String
-            var metadata: [String: String]
-        }
-
-        let lines: Channel<Line>
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.info
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { metadata[key] }
-            set { metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            let metadata = (event.metadata ?? [:]).mapValues { "\($0)" }
-            _ = lines.trySend(Line(level: event.level, message: "\(event.message)", metadata: metadata))
-        }
-    }
-
-    private static func logger(_ lines: Channel<Recorder.Line>) -> Logger {
-        Logger(label: "test") { _ in Recorder(lines: lines) }
-    }
-
     @Test("Every request is logged with what came of it")
     func accessLogged() throws {
-        let lines = Channel<Recorder.Line>(capacity: 100)
+        let lines = Channel<LogRecorder.Line>(capacity: 100)
         var router = Router()
-        router.use(accessLog(Self.logger(lines)))
+        router.use(accessLog(LogRecorder.logger(lines)))
         router.get("/hello/{name}") { _, response in try response.send("hello") }
         router.get("/teapot") { _, _ in throw HTTPError(.init(code: 418), "short and\nstout") }
         router.get("/broken") { _, _ in throw CancellationError() }
@@ -81,8 +54,8 @@ struct MiddlewareTests {
 
     @Test("Below the logger's level nothing is logged")
     func level() throws {
-        let lines = Channel<Recorder.Line>(capacity: 100)
-        let handler = accessLog(Self.logger(lines), level: .debug)({ _, response in try response.send("x") })
+        let lines = Channel<LogRecorder.Line>(capacity: 100)
+        let handler = accessLog(LogRecorder.logger(lines), level: .debug)({ _, response in try response.send("x") })
         try LoopbackServer.with(handler) { server throws in _ = try server.get("/") }
         lines.close()
         #expect(Array(lines).isEmpty)
