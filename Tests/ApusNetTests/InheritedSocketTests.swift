@@ -74,6 +74,49 @@ import Testing
         #expect(folder.has("s"))
     }
 
+    private static let activator = "/usr/bin/systemd-socket-activate"
+
+    /// systemd's own implementation of socket activation: it listens, and starts the program at the first connection, with
+    /// the listener, or for each connection (`-a`), with that.
+    @Test(
+        .enabled(
+            if: FileManager.default.isExecutableFile(atPath: activator), "needs Debian's package systemd"),
+        arguments: [([], "listener"), (["-a"], "connection")])
+    func aProgramThatSystemdActivates(options: [String], kind: String) throws {
+        let folder = try TemporaryFolder()
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Self.activator)
+        process.arguments =
+            options + ["-l", folder.file("s"), "--fdname=web", try Self.program().path, "inherited-activated"]
+        let output = Pipe()
+        process.standardError = output
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        defer {
+            // Tests run on threads on which most signals are blocked, and a child inherits that: all but this one.
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+        var said = ""
+        while !said.contains("Listening on") {
+            let more = output.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "it has ended: \(said)")
+            said += String(decoding: more, as: UTF8.self)
+        }
+        // With `-a` it serves one after the other.
+        for round in 0..<(options.isEmpty ? 1 : 3) {
+            let connection = try UnixConnection(path: folder.file("s"))
+            try connection.write("hello \(round)".utf8)
+            try connection.closeWrite()
+            #expect(String(decoding: try connection.readAll(), as: UTF8.self) == "\(kind)\nhello \(round)")
+        }
+        if options.isEmpty {
+            // It has become the program, which has ended.
+            process.waitUntilExit()
+            #expect(process.terminationStatus == 0)
+        }
+    }
+
     /// SwiftPM builds it into the directory that holds the test bundle.
     private static func program() throws -> URL {
         var places = [Bundle.main.bundleURL, URL(fileURLWithPath: CommandLine.arguments[0])]

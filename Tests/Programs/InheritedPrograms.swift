@@ -1,11 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program that is started with sockets: LISTEN_FDS says so. InheritedSocketTests opens them.
+// Programs that are started with sockets: LISTEN_FDS says so. InheritedSocketTests starts them.
 
 import Apus
 import CApus
 
-let inheritedScenarios = [Scenario("inherited-sockets", run: inheritedSockets)]
+let inheritedScenarios = [
+    Scenario("inherited-sockets", run: inheritedSockets),
+    Scenario("inherited-activated", run: inheritedActivated),
+]
+
+/// Started by systemd-socket-activate, with the socket `web`: a listener that somebody has connected to, or a connection of
+/// its own. Says which, and sends back what it gets.
+private func inheritedActivated(_ run: Run) {
+    do {
+        let sockets = try InheritedSocket.take(named: "web")
+        run.checkEqual(sockets.count, 1, "the number of sockets")
+        let kind: String
+        let connection: any Connection
+        switch sockets[0].kind {
+        case .listener(let listener): (kind, connection) = ("listener", try listener.accept())
+        case .connection(let inherited): (kind, connection) = ("connection", inherited)
+        default: run.fail("the socket is neither a listener nor a connection")
+        }
+        try connection.write("\(kind)\n".utf8)
+        try connection.copy(from: connection)
+        connection.close()
+    } catch {
+        run.fail("\(error)")
+    }
+}
 
 private func inheritedSockets(_ run: Run) {
     do {
