@@ -11,9 +11,13 @@
 #include <unistd.h>
 
 static volatile int pipe_descriptor = -1;
+static volatile sig_atomic_t first_signal = 0;
 
 static void note_signal(int signal_number) {
     int saved = errno;
+    if (first_signal == 0) {
+        first_signal = signal_number;
+    }
     unsigned char byte = (unsigned char)signal_number;
     // A pipe that is full holds enough of them.
     ssize_t written = write(pipe_descriptor, &byte, 1);
@@ -43,3 +47,5 @@ int apus_build_watch_signals(int descriptor) {
 }
 
 void apus_build_adopt_orphans(int adopts) { prctl(PR_SET_CHILD_SUBREAPER, adopts, 0, 0, 0); }
+
+int apus_build_received_signal(void) { return first_signal; }

@@ -7,7 +7,6 @@ private import CApusBuild
 internal import Dispatch
 internal import FoundationEssentials
 private import Glibc
-internal import Synchronization
 internal import SystemPackage
 
 /// A signal has ended the call.
@@ -26,16 +25,13 @@ public struct Interruption: Error, Sendable, Equatable {
     public static func cancelling<Result: Sendable>(
         _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
-        let received = Mutex<Int32?>(nil)
         let pipe = try FileDescriptor.pipe(options: .closeOnExec)
         let task = Task { try await body() }
         let source = DispatchSource.makeReadSource(fileDescriptor: pipe.readEnd.rawValue)
         source.setEventHandler {
             var number: UInt8 = 0
             let count = try? unsafe withUnsafeMutableBytes(of: &number) { try unsafe pipe.readEnd.read(into: $0) }
-            guard count == 1 else { return }
-            received.withLock { $0 = $0 ?? Int32(number) }
-            task.cancel()
+            if count == 1 { task.cancel() }
         }
         source.activate()
         apus_build_adopt_orphans(1)
@@ -43,7 +39,9 @@ public struct Interruption: Error, Sendable, Equatable {
         precondition(failure == 0, "apus: signals cannot be watched: errno \(-failure)")
 
         let result = await task.result
-        if case .failure = result, let signal = received.withLock({ $0 }) {
+        // Ctrl-C reaches the children at the same time: their failure may be known before the signal has cancelled the task.
+        let signal = apus_build_received_signal()
+        if case .failure = result, signal != 0 {
             endDescendants()
             throw Interruption(signal: signal)
         }

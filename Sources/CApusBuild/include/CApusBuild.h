@@ -13,6 +13,9 @@
 /// process. Programs that it executes get the signals' default actions back. Returns 0, or -errno.
 int apus_build_watch_signals(int descriptor);
 
+/// The first of these signals that has come; 0 before. Known before the pipe has been read.
+int apus_build_received_signal(void);
+
 /// Whether processes whose parents have ended become this one's children, instead of init's.
 void apus_build_adopt_orphans(int adopts);
 
