@@ -91,6 +91,8 @@ public struct SwiftPMOutput: Sendable {
         if line.hasPrefix("warning: "), line.contains("libSwiftScan") {
             return line.contains("Fallback to `swift-frontend`")
         }
+        // Clang's, with the compilers' cache: it says of each assembler source that it is not kept.
+        if line == "warning: caching disabled because assembler language mode is enabled" { return true }
         return line.contains("/swift_static/") && line.contains("warning: the use of `")
             && line.contains("is dangerous")
     }

@@ -39,6 +39,7 @@ import Testing
             sort("/usr/bin/ld: a.o: in function `f':", "a.c:(.text+0x1): \(Self.harmless)") == [.harmless, .harmless])
         let archive = "/t/usr/lib/swift_static/linux/libX.a(x.o)"
         #expect(sort("\(archive): warning: the use of `mktemp' is dangerous, better use `mkstemp'") == [.harmless])
+        #expect(sort("warning: caching disabled because assembler language mode is enabled") == [.harmless])
     }
 
     @Test func whatLinkersSayOtherwiseIsShown() {
