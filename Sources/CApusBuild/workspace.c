@@ -430,6 +430,10 @@ int apus_workspace_run(int skipped, int count, char *const *arguments) {
     }
     int caller = open_process(getppid());
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    // Compilers believe PWD when it is the folder they are in, by whatever path: the user's own would get into the program
+    // and into the cache's keys.
+    setenv("PWD", request.directory, 1);
+    unsetenv("OLDPWD");
 
     sigset_t passed, mask;
     pass_signals_on(&passed);
