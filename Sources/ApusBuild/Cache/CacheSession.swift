@@ -102,7 +102,7 @@ final class CacheSession: Sendable {
 
     private static let signsOfTrouble = [
         "CAS error", "Setting up CAS failed", "caching backend error", "CAS failed", "CAS include-tree",
-        "No space left on device", "Bus error", "signal 7",
+        "corrupt object", "unloadable casid", "cache replay failed", "No space left on device", "Bus error", "signal 7",
     ]
 
     // MARK: - After
