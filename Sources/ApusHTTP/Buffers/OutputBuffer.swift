@@ -107,6 +107,12 @@ final class OutputBuffer {
             count &+= 1
             return
         }
+        if number < 100 {
+            unsafe memory[count] = UInt8(truncatingIfNeeded: number / 10) &+ 0x30
+            unsafe memory[count &+ 1] = UInt8(truncatingIfNeeded: number % 10) &+ 0x30
+            count &+= 2
+            return
+        }
         var digits = 1
         var power = 10
         while digits < 19, number >= power {

@@ -68,6 +68,8 @@ extension Request {
     public var routePattern: String? { route?.pattern.text }
 
     /// Calls `body` with the bytes of the path as routes see it: `/` when the target is a URI without one.
+    // In line, or a closure would count references, and the router's is one that all processors count.
+    @inline(__always)
     func withRoutePath<Result, Failure: Error>(
         _ body: (Span<UInt8>) throws(Failure) -> Result
     ) throws(Failure) -> Result {

@@ -85,7 +85,7 @@ public final class HTTPServer: Sendable {
     let headLimits: HeadLimits
     let clock: ServerClock
     private let logger: Logger
-    let exchanges: Pool<Exchange>
+    let exchanges: Pool<PooledExchange>
 
     private let draining = Atomic<Bool>(false)
     private let state = ApusRuntime.Mutex(State())
@@ -124,7 +124,7 @@ public final class HTTPServer: Sendable {
         clock = ServerClock(timeouts)
         // Behind the largest head there is room for a body to pass.
         let capacity = limits.headBytes + (4 << 10)
-        exchanges = Pool(cacheCapacity: 64) { Exchange(inputCapacity: capacity) }
+        exchanges = Pool(cacheCapacity: 64) { PooledExchange(Exchange(inputCapacity: capacity)) }
         places = limits.connections.map { Semaphore(permits: $0) }
     }
 

@@ -31,6 +31,33 @@ final class Exchange: @unchecked Sendable {
     }
 }
 
+/// The one reference to an exchange, for the pool: it moves out and in again uncounted.
+@safe
+struct PooledExchange: ~Copyable, Sendable {
+    // SAFETY: retained by init, released by deinit; `lend` moves that duty to who gets the exchange.
+    private let exchange: Unmanaged<Exchange>
+
+    init(_ exchange: Exchange) {
+        unsafe self.exchange = .passRetained(exchange)
+    }
+
+    /// What `lend` gave, back.
+    init(lent exchange: Unmanaged<Exchange>) {
+        unsafe self.exchange = exchange
+    }
+
+    deinit {
+        unsafe exchange.release()
+    }
+
+    consuming func lend() -> Unmanaged<Exchange> {
+        let exchange = unsafe exchange
+        discard self
+        return unsafe exchange
+    }
+}
+
+@safe
 final class ServerConnection: Sendable {
     enum Phase: UInt64 {
         case idle, head, body, writing, handling
@@ -40,6 +67,8 @@ final class ServerConnection: Sendable {
     /// The same where it is one: it can wait for a request and read it in one step.
     private let tcp: TCPConnection?
     let server: HTTPServer
+    // SAFETY: `server` keeps it. Reached without counting: all processors would count the same reference, for each request.
+    private let exchanges: Unmanaged<Pool<PooledExchange>>
     /// Where it stands among the server's connections. Written under their lock.
     nonisolated(unsafe) var position = 0
 
@@ -58,6 +87,7 @@ final class ServerConnection: Sendable {
         self.transport = transport
         tcp = transport as? TCPConnection
         self.server = server
+        unsafe exchanges = .passUnretained(server.exchanges)
         phaseAndTime = Atomic(server.clock.now << 3)
     }
 
@@ -153,13 +183,13 @@ final class ServerConnection: Sendable {
     /// The one reference to it is counted by hand, from here to `endExchange`.
     private func beginExchange() -> Unmanaged<Exchange> {
         if wasAskedToTrim.load(ordering: .relaxed) { wasAskedToTrim.store(false, ordering: .relaxed) }
-        let exchange = unsafe Unmanaged.passRetained(server.exchanges.take())
+        let exchange = unsafe exchanges._withUnsafeGuaranteedRef { unsafe $0.take().lend() }
         unsafe exchange._withUnsafeGuaranteedRef { $0.request.input.removeAll() }
         return unsafe exchange
     }
 
     private func endExchange(_ exchange: Unmanaged<Exchange>) {
-        unsafe server.exchanges.give(exchange.takeRetainedValue())
+        unsafe exchanges._withUnsafeGuaranteedRef { unsafe $0.give(PooledExchange(lent: exchange)) }
     }
 
     /// Out of line: the frame of a connection that waits shall be small.

@@ -18,6 +18,8 @@ package struct RequestHead: Sendable {
     package private(set) var path = Piece.empty
     /// The bytes of the head, with the empty line at its end.
     package private(set) var count = 0
+    /// The value of the last `Host` that was found right: most servers are asked for one again and again.
+    private var knownHost: [UInt8] = []
 
     package enum TargetForm: Sendable {
         /// `/path?query`
@@ -155,7 +157,13 @@ package struct RequestHead: Sendable {
         default: throw MessageError("more than one host")
         }
         let host = section.hostCount == 1 ? section.host : Piece.empty
-        if !host.isEmpty { _ = try Self.checkAuthority(bytes, host) }
+        if !host.isEmpty, !bytes.matches(host, exactly: knownHost) {
+            _ = try Self.checkAuthority(bytes, host)
+            knownHost.removeAll(keepingCapacity: true)
+            if host.count <= Self.longestKnownHost {
+                for index in host.range { knownHost.append(bytes[index]) }
+            }
+        }
 
         let first = bytes[Int(target.start)]
         if first == UInt8(ascii: "/") {
@@ -185,6 +193,9 @@ package struct RequestHead: Sendable {
             throw MessageError("a fragment in the target")
         }
     }
+
+    /// A longer one is checked each time: not everybody's shall be kept.
+    private static let longestKnownHost = 64
 
     /// `http://authority/path`: what a proxy is asked, and what every server understands.
     private mutating func parseAbsoluteTarget(_ bytes: Span<UInt8>) throws(MessageError) {
@@ -295,6 +306,27 @@ extension Span<UInt8> {
             guard unsafe self[Int(piece.start) &+ offset] == text.utf8Start[offset] else { return false }
         }
         return true
+    }
+
+    @inline(__always)
+    fileprivate func matches(_ piece: Piece, exactly other: [UInt8]) -> Bool {
+        guard piece.count == other.count else { return false }
+        // SAFETY: both have as many bytes, at least eight where eight are loaded, and any bytes are a number.
+        let bytes = unsafe extracting(piece.range).bytes
+        let otherBytes = unsafe other.span.bytes
+        let last = other.count &- 8
+        guard last >= 0 else {
+            return other.indices.allSatisfy { self[Int(piece.start) &+ $0] == other[$0] }
+        }
+        var offset = 0
+        while true {
+            let word = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+            let otherWord = unsafe otherBytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+            guard word == otherWord else { return false }
+            if offset == last { return true }
+            // The last eight overlap those before them.
+            offset = min(offset &+ 8, last)
+        }
     }
 
     /// Whether the piece is an IPv6 address without a zone (RFC 4291, section 2.2).

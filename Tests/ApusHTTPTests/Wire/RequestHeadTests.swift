@@ -35,6 +35,32 @@ struct RequestHeadTests {
         #expect(head.keepsAlive)
     }
 
+    @Test(
+        "A host is judged by itself, whatever the one before it was",
+        arguments: [
+            "a", "b", "abcdefg", "abcdefgh", "abcdefgX", "abcdefghi", "abcdefghX", "127.0.0.1:8080", "127.0.0.1:80800",
+            "a.example:80", "x.example:80", "a.exampl\u{7f}:80", "a.example:8x", String(repeating: "h", count: 70),
+            String(repeating: "h", count: 69) + "/",
+        ])
+    func hostAfterHost(_ second: String) throws {
+        func outcome(_ host: String, _ head: inout RequestHead) -> String {
+            let bytes = Array("GET / HTTP/1.1\r\nHost: \(host)\r\n\r\n".utf8)
+            do {
+                return try head.parse(bytes.span, limits: HeadLimits()) ? text(bytes, head.authority) : "incomplete"
+            } catch {
+                return "\(error)"
+            }
+        }
+        for first in [
+            "a", "abcdefgh", "abcdefghi", "127.0.0.1:8080", "a.example:80", String(repeating: "h", count: 70),
+        ] {
+            var (used, new) = (RequestHead(), RequestHead())
+            _ = outcome(first, &used)
+            #expect(outcome(second, &used) == outcome(second, &new), "after \(first)")
+            #expect(outcome(first, &used) == first, "after \(first) and \(second)")
+        }
+    }
+
     @Test("Cut anywhere, a head is incomplete and never refused")
     func cutAnywhere() throws {
         let request =
