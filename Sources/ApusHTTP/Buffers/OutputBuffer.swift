@@ -142,3 +142,17 @@ final class OutputBuffer {
         append("\r\n")
     }
 }
+
+extension Collection<UInt8> {
+    /// Calls `body` with the elements, of which it makes an array if they do not lie side by side in memory.
+    @inline(__always)
+    func withBytes(_ body: (UnsafeRawBufferPointer) throws(HTTPError) -> Void) throws(HTTPError) {
+        do {
+            let isDone: Void? = try withContiguousStorageIfAvailable { try unsafe body(UnsafeRawBufferPointer($0)) }
+            if isDone == nil { try unsafe Array(self).withUnsafeBytes { try unsafe body($0) } }
+        } catch {
+            // What the standard library's functions throw is what their closures do, whose type they do not know.
+            throw error as! HTTPError
+        }
+    }
+}

@@ -115,31 +115,12 @@ public final class RequestWriter {
     ///   pass, and `send` returns that response. ``HTTPError/Code/incompleteBody`` for more than was declared, or what the
     ///   connection fails with.
     public func write(_ text: String) throws(HTTPError) {
-        var text = text
-        var result: Result<Void, HTTPError> = .success(())
-        text.withUTF8 { utf8 in
-            do throws(HTTPError) {
-                try unsafe write(UnsafeRawBufferPointer(utf8))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        try result.get()
+        try unsafe text.utf8.withBytes { (bytes) throws(HTTPError) in try unsafe write(bytes) }
     }
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
     public func write(_ bytes: some Collection<UInt8>) throws(HTTPError) {
-        var result: Result<Void, HTTPError>?
-        bytes.withContiguousStorageIfAvailable { bytes in
-            do throws(HTTPError) {
-                try unsafe write(UnsafeRawBufferPointer(bytes))
-                result = .success(())
-            } catch {
-                result = .failure(error)
-            }
-        }
-        if let result { return try result.get() }
-        try write(Array(bytes))
+        try unsafe bytes.withBytes { (bytes) throws(HTTPError) in try unsafe write(bytes) }
     }
 
     /// Writes a piece of the body. See ``write(_:)-(String)``.
