@@ -43,7 +43,7 @@ extension UDPSocket {
     public func setMulticastInterface(_ name: String) throws(NetError) {
         let interface = try number(ofInterface: name)
         let isIPv6 = isIPv6
-        try system { apus_multicast_set_interface($0, isIPv6, interface) }
+        try socket.configure { apus_multicast_set_interface($0, isIPv6, interface) }
     }
 
     /// Receives what is sent to a group from now on.
@@ -101,7 +101,7 @@ extension UDPSocket {
     private func change(_ group: IPAddress, _ interface: String?, joins: Bool) throws(NetError) {
         let interface = try interface.map { name throws(NetError) in try number(ofInterface: name) } ?? 0
         var system = SocketAddress(group, port: 0).systemForm
-        try self.system { unsafe apus_multicast_change($0, &system, interface, joins) }
+        try socket.configure { unsafe apus_multicast_change($0, &system, interface, joins) }
     }
 
     private func number(ofInterface name: String) throws(NetError) -> UInt32 {
@@ -113,21 +113,10 @@ extension UDPSocket {
     }
 
     private func set(_ option: apus_socket_option, _ value: Int32) throws(NetError) {
-        try system { apus_socket_set_option($0, option, value) }
+        try socket.configure { apus_socket_set_option($0, option, value) }
     }
 
     private func get(_ option: apus_socket_option) throws(NetError) -> Int {
-        Int(try system { apus_socket_option($0, option) })
-    }
-
-    @discardableResult
-    private func system(_ call: (Int32) -> Int32) throws(NetError) -> Int32 {
-        do throws(Descriptor.Failure) {
-            let result = try descriptor.withFileDescriptor(call)
-            try check(result)
-            return result
-        } catch {
-            throw netError(error, .configure)
-        }
+        Int(try socket.configure { apus_socket_option($0, option) })
     }
 }

@@ -33,12 +33,13 @@ public struct ReceivedDatagram: Hashable, Sendable {
 /// print(String(decoding: buffer[..<pong.count], as: UTF8.self))    // ping
 /// ```
 public final class UDPSocket: Sendable {
-    package let descriptor: Descriptor
+    let socket: DatagramSocket
+    package var descriptor: Descriptor { _read { yield socket.descriptor } }
 
     /// The address it is bound to, with the port that the system chose if 0 was asked for. Stays known after `close()`.
-    public let localAddress: SocketAddress
+    public var localAddress: SocketAddress { socket.localAddress }
     /// The peer of a connected socket. Stays known after `close()`.
-    public let remoteAddress: SocketAddress?
+    public var remoteAddress: SocketAddress? { socket.remoteAddress }
 
     // MARK: Making a socket
 
@@ -65,9 +66,8 @@ public final class UDPSocket: Sendable {
             var system = address.systemForm
             try check(unsafe apus_socket_bind(file.number, &system))
             try check(unsafe apus_socket_local_address(file.number, &system))
-            localAddress = SocketAddress(system) ?? address
-            remoteAddress = nil
-            descriptor = try Descriptor(file, watchingWrites: .duringWaits)
+            socket = DatagramSocket(
+                try Descriptor(file, watchingWrites: .duringWaits), SocketAddress(system) ?? address)
         } catch {
             throw NetError(error, operation: .bind, address: address)
         }
@@ -98,9 +98,9 @@ public final class UDPSocket: Sendable {
             try check(unsafe apus_socket_local_address(file.number, &own))
             // Not always what was asked for: 0.0.0.0 means this machine.
             try check(unsafe apus_socket_remote_address(file.number, &system))
-            localAddress = SocketAddress(own) ?? SocketAddress(.anyIPv4, port: 0)
-            remoteAddress = SocketAddress(system) ?? address
-            descriptor = try Descriptor(file, watchingWrites: .duringWaits)
+            socket = DatagramSocket(
+                try Descriptor(file, watchingWrites: .duringWaits),
+                SocketAddress(own) ?? SocketAddress(.anyIPv4, port: 0), to: SocketAddress(system) ?? address)
         } catch {
             throw NetError(error, operation: operation, address: operation == .bind ? local : address)
         }
@@ -110,9 +110,7 @@ public final class UDPSocket: Sendable {
     init(
         inherited file: consuming OwnedFileDescriptor, _ address: SocketAddress, peer: SocketAddress?
     ) throws(Descriptor.Failure) {
-        localAddress = address
-        remoteAddress = peer
-        descriptor = try Descriptor(file, watchingWrites: .duringWaits)
+        socket = DatagramSocket(try Descriptor(file, watchingWrites: .duringWaits), address, to: peer)
     }
 
     private static func open(for address: SocketAddress) throws(Descriptor.Failure) -> OwnedFileDescriptor {
@@ -164,21 +162,12 @@ public final class UDPSocket: Sendable {
         into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline = .none
     ) throws(NetError) -> ReceivedDatagram {
         var sender = apus_socket_address()
-        var nothing: UInt8 = 0
-        do throws(Descriptor.Failure) {
-            let size = try descriptor.receiveDatagram(deadline: limit.time) { number in
-                // SAFETY: the buffer is valid for its count, by the caller's promise; without one nothing is written.
-                unsafe withUnsafeMutablePointer(to: &nothing) { nothing in
-                    unsafe apus_datagram_receive(
-                        number, buffer.baseAddress ?? UnsafeMutableRawPointer(nothing), buffer.count, &sender)
-                }
-            }
-            return ReceivedDatagram(
-                sender: SocketAddress(sender) ?? remoteAddress ?? localAddress,
-                count: min(size, buffer.count), isTruncated: size > buffer.count)
-        } catch {
-            throw netError(error, .receive)
+        let size = try unsafe socket.receive(into: buffer, until: limit) { number, place in
+            unsafe apus_datagram_receive(number, place, buffer.count, &sender)
         }
+        return ReceivedDatagram(
+            sender: SocketAddress(sender) ?? remoteAddress ?? localAddress,
+            count: min(size, buffer.count), isTruncated: size > buffer.count)
     }
 
     /// Waits for a datagram, and takes with it all that have come, as far as there is room, with one system call.
@@ -197,7 +186,7 @@ public final class UDPSocket: Sendable {
                 deadline: MonotonicTime(timeout: timeout, deadline: deadline)
             ) { batch.receive(from: $0) }
         } catch {
-            throw netError(error, .receive)
+            throw socket.netError(error, .receive)
         }
     }
 
@@ -239,22 +228,16 @@ public final class UDPSocket: Sendable {
     public func send(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress? = nil, until limit: IODeadline = .none
     ) throws(NetError) {
+        guard let address else { return try unsafe socket.send(bytes, until: limit) }
         do throws(Descriptor.Failure) {
-            guard let address else {
-                _ = try descriptor.sendDatagram(deadline: limit.time) { number in
-                    // SAFETY: the buffer is valid for its count, by the caller's promise.
-                    unsafe apus_socket_send(number, bytes.baseAddress, bytes.count)
-                }
-                return
-            }
             guard address.ip != nil else { throw .system(errno: EINVAL) }
             var receiver = systemForm(of: address)
             _ = try descriptor.sendDatagram(deadline: limit.time) { number in
-                // SAFETY: as above.
+                // SAFETY: the buffer is valid for its count, by the caller's promise.
                 unsafe apus_datagram_send(number, bytes.baseAddress, bytes.count, &receiver)
             }
         } catch {
-            throw netError(error, .send, address)
+            throw socket.netError(error, .send, address)
         }
     }
 
@@ -283,7 +266,7 @@ public final class UDPSocket: Sendable {
                 }
             }
         } catch {
-            var error = netError(error, .send, batch.address(of: next))
+            var error = socket.netError(error, .send, batch.address(of: next))
             error.bytesTransferred = next - first
             throw error
         }
@@ -306,28 +289,13 @@ public final class UDPSocket: Sendable {
     ///
     /// - Throws: ``NetError/Code/closed``.
     public func setDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        do {
-            let deadline = MonotonicTime(timeout: nil, deadline: deadline)
-            try descriptor.setDeadline(.read, deadline)
-            try descriptor.setDeadline(.write, deadline)
-        } catch {
-            throw netError(error, .configure)
-        }
+        try socket.setDeadline(deadline)
     }
 
     /// Closes the socket. Every operation under way in other goroutines, and every later one, throws
     /// ``NetError/Code/closed``. When it returns, the port is free. May be called any number of times, from anywhere.
     public func close() {
         descriptor.close()
-    }
-
-    // MARK: Errors
-
-    @inline(never)
-    func netError(
-        _ failure: Descriptor.Failure, _ operation: NetError.Operation, _ address: SocketAddress? = nil
-    ) -> NetError {
-        NetError(failure, operation: operation, address: address ?? remoteAddress ?? localAddress)
     }
 }
 
@@ -338,8 +306,4 @@ extension UDPSocket: CustomStringConvertible {
         let peer = remoteAddress.map { " to \($0)" } ?? ""
         return "UDP socket \(localAddress)\(peer)\(descriptor.snapshot.isClosed ? ", closed" : "")"
     }
-}
-
-func check(_ result: Int32) throws(Descriptor.Failure) {
-    guard result >= 0 else { throw .system(errno: -result) }
 }

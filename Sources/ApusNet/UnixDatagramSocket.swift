@@ -16,13 +16,14 @@ internal import CApus
 /// print(String(decoding: buffer[..<ping.count], as: UTF8.self))
 /// ```
 public final class UnixDatagramSocket: Sendable {
-    package let descriptor: Descriptor
+    private let socket: DatagramSocket
+    package var descriptor: Descriptor { _read { yield socket.descriptor } }
     private let file: UnixSocketFile?
 
     /// The address it is bound to; without a name, nobody can send to it. Stays known after `close()`.
-    public let localAddress: SocketAddress
+    public var localAddress: SocketAddress { socket.localAddress }
     /// The peer of a connected socket. Stays known after `close()`.
-    public let remoteAddress: SocketAddress?
+    public var remoteAddress: SocketAddress? { socket.remoteAddress }
 
     /// Binds to a path or an abstract name, to receive what is sent there. Paths are treated as a ``UnixListener``'s.
     ///
@@ -32,16 +33,14 @@ public final class UnixDatagramSocket: Sendable {
     /// - Throws: ``NetError`` with ``NetError/Operation/bind``, see ``UnixListener/init(_:backlog:mode:)``.
     public init(_ address: SocketAddress, mode: UInt16? = nil) throws(NetError) {
         do throws(Descriptor.Failure) {
-            let socket = try OwnedFileDescriptor.unixSocket(isDatagram: true)
-            file = try UnixSocketFile.bind(socket.number, to: address, isDatagram: true, mode: mode, backlog: 0)
+            let opened = try OwnedFileDescriptor.unixSocket(isDatagram: true)
+            file = try UnixSocketFile.bind(opened.number, to: address, isDatagram: true, mode: mode, backlog: 0)
             do throws(Descriptor.Failure) {
-                descriptor = try Descriptor(socket)
+                socket = DatagramSocket(try Descriptor(opened), address)
             } catch {
                 file?.remove()
                 throw error
             }
-            localAddress = address
-            remoteAddress = nil
         } catch {
             throw NetError(error, operation: .bind, address: address)
         }
@@ -57,35 +56,31 @@ public final class UnixDatagramSocket: Sendable {
     public init(connectedTo address: SocketAddress, from local: SocketAddress? = nil) throws(NetError) {
         var operation = NetError.Operation.connect
         do throws(Descriptor.Failure) {
-            let socket = try OwnedFileDescriptor.unixSocket(isDatagram: true)
+            let opened = try OwnedFileDescriptor.unixSocket(isDatagram: true)
             var name = try address.unixName
             if let local {
                 operation = .bind
-                file = try UnixSocketFile.bind(socket.number, to: local, isDatagram: true, mode: nil, backlog: 0)
+                file = try UnixSocketFile.bind(opened.number, to: local, isDatagram: true, mode: nil, backlog: 0)
                 operation = .connect
             } else {
                 file = nil
             }
             do throws(Descriptor.Failure) {
-                try check(unsafe apus_unix_connect(socket.number, &name))
-                descriptor = try Descriptor(socket)
+                try check(unsafe apus_unix_connect(opened.number, &name))
+                socket = DatagramSocket(try Descriptor(opened), local ?? .unnamedUnix, to: address)
             } catch {
                 file?.remove()
                 throw error
             }
-            localAddress = local ?? .unnamedUnix
-            remoteAddress = address
         } catch {
             throw NetError(error, operation: operation, address: operation == .bind ? local : address)
         }
     }
 
     /// Takes over a socket that is bound already. Its file is somebody else's.
-    init(inherited socket: consuming OwnedFileDescriptor, _ address: SocketAddress) throws(Descriptor.Failure) {
+    init(inherited opened: consuming OwnedFileDescriptor, _ address: SocketAddress) throws(Descriptor.Failure) {
         file = nil
-        localAddress = address
-        remoteAddress = nil
-        descriptor = try Descriptor(socket)
+        socket = DatagramSocket(try Descriptor(opened), address)
     }
 
     deinit {
@@ -111,20 +106,11 @@ public final class UnixDatagramSocket: Sendable {
         into buffer: UnsafeMutableRawBufferPointer, until limit: IODeadline = .none
     ) throws(NetError) -> ReceivedDatagram {
         var sender = apus_unix_name()
-        var nothing: UInt8 = 0
-        do throws(Descriptor.Failure) {
-            let size = try descriptor.receiveDatagram(deadline: limit.time) { number in
-                // SAFETY: the buffer is valid for its count, by the caller's promise; without one nothing is written.
-                unsafe withUnsafeMutablePointer(to: &nothing) { nothing in
-                    unsafe apus_unix_datagram_receive(
-                        number, buffer.baseAddress ?? UnsafeMutableRawPointer(nothing), buffer.count, &sender)
-                }
-            }
-            return ReceivedDatagram(
-                sender: SocketAddress(sender), count: min(size, buffer.count), isTruncated: size > buffer.count)
-        } catch {
-            throw netError(error, .receive)
+        let size = try unsafe socket.receive(into: buffer, until: limit) { number, place in
+            unsafe apus_unix_datagram_receive(number, place, buffer.count, &sender)
         }
+        return ReceivedDatagram(
+            sender: SocketAddress(sender), count: min(size, buffer.count), isTruncated: size > buffer.count)
     }
 
     /// Sends a datagram. Parks the goroutine (or blocks the plain thread) while the receiver's queue is full.
@@ -153,20 +139,14 @@ public final class UnixDatagramSocket: Sendable {
     public func send(
         _ bytes: UnsafeRawBufferPointer, to address: SocketAddress? = nil, until limit: IODeadline = .none
     ) throws(NetError) {
+        guard let address else { return try unsafe socket.send(bytes, until: limit) }
         do throws(Descriptor.Failure) {
-            guard let address else {
-                _ = try descriptor.sendDatagram(deadline: limit.time) { number in
-                    // SAFETY: the buffer is valid for its count, by the caller's promise.
-                    unsafe apus_socket_send(number, bytes.baseAddress, bytes.count)
-                }
-                return
-            }
             var name = try address.unixName
             var pause = Duration.milliseconds(1)
             while true {
                 if let cancellation = Goroutine.cancellation { throw Descriptor.Failure(cancellation) }
                 let sent = try descriptor.withFileDescriptor { number in
-                    // SAFETY: as above.
+                    // SAFETY: the buffer is valid for its count, by the caller's promise.
                     unsafe apus_unix_datagram_send(number, bytes.baseAddress, bytes.count, &name)
                 }
                 if sent >= 0 { return }
@@ -177,7 +157,7 @@ public final class UnixDatagramSocket: Sendable {
                 pause = min(pause * 2, .milliseconds(50))
             }
         } catch {
-            throw netError(error, .send, address)
+            throw socket.netError(error, .send, address)
         }
     }
 
@@ -186,13 +166,7 @@ public final class UnixDatagramSocket: Sendable {
     ///
     /// - Throws: ``NetError/Code/closed``.
     public func setDeadline(_ deadline: ContinuousClock.Instant?) throws(NetError) {
-        do {
-            let deadline = MonotonicTime(timeout: nil, deadline: deadline)
-            try descriptor.setDeadline(.read, deadline)
-            try descriptor.setDeadline(.write, deadline)
-        } catch {
-            throw netError(error, .configure)
-        }
+        try socket.setDeadline(deadline)
     }
 
     /// Closes the socket, and removes its file if it is still this socket's. Every operation under way, and every later one,
@@ -200,12 +174,6 @@ public final class UnixDatagramSocket: Sendable {
     public func close() {
         file?.remove()
         descriptor.close()
-    }
-
-    private func netError(
-        _ failure: Descriptor.Failure, _ operation: NetError.Operation, _ address: SocketAddress? = nil
-    ) -> NetError {
-        NetError(failure, operation: operation, address: address ?? remoteAddress ?? localAddress)
     }
 }
 
