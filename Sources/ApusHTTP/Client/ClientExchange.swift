@@ -30,7 +30,8 @@ final class ClientBuffers: @unchecked Sendable {
 /// An exchange under way.
 // SAFETY: belongs to one goroutine. Its watcher uses `transport`, `buffers.input`, `buffers.head`, `hasHead`, `hasReceived`
 // and `interimCount` between `startWatching` and `stopWatching`, which joins it, and nobody else does meanwhile. Who sends the
-// rest of a body in the background uses `transport` and the atomics alone.
+// rest of a body in the background uses `transport` and the atomics alone. Who writes in a conversation has the writing half
+// and `buffers.output` from `start` to `endConversation`, which joins it; `buffers` itself does not change meanwhile.
 final class ClientExchange: @unchecked Sendable {
     let client: HTTPClient
     private let lease: ConnectionPool.Lease
@@ -57,6 +58,8 @@ final class ClientExchange: @unchecked Sendable {
     /// Whether all of the request has been sent. Releasing; pairs with the acquiring load in `complete`.
     private let isRequestSent = Atomic<Bool>(false)
     private var writingFailure: HTTPError?
+    /// Whether the body is written while the response is read. Set before that begins.
+    private var isConversation = false
     var requestKeepsAlive = true
     var asksForUpgrade = false
     private(set) var isConnect = false
@@ -66,6 +69,13 @@ final class ClientExchange: @unchecked Sendable {
     private let isWatchingOver = Atomic<Bool>(false)
     /// The watcher has ended the write under way. Releasing; pairs with the writer's load.
     private let isWritingOver = Atomic<Bool>(false)
+
+    // MARK: In a conversation, for who reads
+
+    /// Nil once it has ended.
+    private var conversation: Conversation?
+    private var writing: Goroutine?
+    private var isGivenUp = false
 
     init(_ client: HTTPClient, _ lease: ConnectionPool.Lease, method: HTTPRequest.Method, deadline: MonotonicTime) {
         self.client = client
@@ -137,9 +147,16 @@ final class ClientExchange: @unchecked Sendable {
         }
     }
 
-    /// Waits for the head after the request.
+    /// Waits for the head after the request; in a conversation, while the rest of the request is written.
     func awaitHead() throws(HTTPError) {
-        try readHead(until: limit(client.configuration.timeouts.head))
+        guard let conversation else { return try readHead(until: limit(client.configuration.timeouts.head)) }
+        try readHead(until: limit(nil))
+        conversation.headHasCome(on: self)
+        guard buffers!.head.status >= 300 else { return }
+        // Before the writing function can hear of it, and throw.
+        conversation.ignoreWriting()
+        isWritingOver.store(true, ordering: .releasing)
+        writing?.cancel()
     }
 
     /// Waits for the server to ask for the body.
@@ -201,7 +218,12 @@ final class ClientExchange: @unchecked Sendable {
         do throws(NetError) {
             try unsafe write(output.bytes, bytes, &progress)
         } catch {
-            if error.code == .timedOut, isWritingOver.load(ordering: .acquiring) { throw Self.answeredEarly }
+            if error.code == (isConversation ? .cancelled : .timedOut), isWritingOver.load(ordering: .acquiring) {
+                throw Self.answeredEarly
+            }
+            if isConversation, error.code == .cancelled, let cancellation = Goroutine.cancellation {
+                throw HTTPError(ofClient: cancellation)
+            }
             let error = HTTPError(ofClient: error)
             writingFailure = error
             throw error
@@ -281,7 +303,7 @@ final class ClientExchange: @unchecked Sendable {
 
     /// Sends a piece of a streamed body, behind what is in the output buffer.
     func stream(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
-        startWatching(stopsAtAny: false)
+        if !isConversation { startWatching(stopsAtAny: false) }
         guard !isWritingOver.load(ordering: .acquiring) else { throw Self.answeredEarly }
         try unsafe flush(followedBy: bytes)
     }
@@ -389,7 +411,7 @@ final class ClientExchange: @unchecked Sendable {
 
     /// Reads and forgets what is left of the body, if it has come already.
     func finishWithoutWaiting() {
-        while !isOver, let buffers {
+        while !isOver, !body.isDone, let buffers {
             let count = unsafe withUnsafeTemporaryAllocation(byteCount: 4 << 10, alignment: 16) { memory -> Int? in
                 do throws(HTTPError) {
                     return try unsafe body.read(into: memory, buffers.input, DrySource())
@@ -398,8 +420,8 @@ final class ClientExchange: @unchecked Sendable {
                 }
             }
             if count == nil { return abandon() }
-            if body.isDone { complete() }
         }
+        complete()
     }
 
     /// Never has anything.
@@ -411,13 +433,45 @@ final class ClientExchange: @unchecked Sendable {
         func askForBody() throws(HTTPError) {}
     }
 
+    // MARK: Conversations
+
+    /// Sends the head, and has the body written while the response is read. Not so if the server has answered already.
+    func start(_ conversation: Conversation) throws(HTTPError) {
+        do throws(HTTPError) {
+            try flush()
+        } catch {
+            return try lookForAnswer(after: error)
+        }
+        isConversation = true
+        self.conversation = conversation
+        writing = conversation.start(self)
+    }
+
+    /// Whether writing has failed because the server has closed. For who writes.
+    var hasLostConnection: Bool { writingFailure?.code == .connectionClosed }
+
+    /// Ends the writing function's waiting. Does not wait for it: it may need something that the caller holds.
+    private func endWriting() {
+        conversation?.ignoreWriting()
+        writing?.cancel()
+    }
+
+    /// Waits for the writing function. It may take its time if the response was read to its end.
+    func endConversation() {
+        guard conversation != nil else { return }
+        finishWithoutWaiting()
+        writing?.join()
+        conversation = nil
+        if isGivenUp { abandon() } else { complete() }
+    }
+
     // MARK: Ending
 
-    var isOver: Bool { buffers == nil }
+    var isOver: Bool { buffers == nil || isGivenUp }
 
     /// The response has been read. The connection goes back to the pool if nothing is left in it in either direction.
     func complete() {
-        guard let buffers else { return }
+        guard conversation == nil, let buffers else { return }
         let head = buffers.head
         // A transfer coding of HTTP/1.0 is one that somebody on the way may not have understood (RFC 9112, section 6.1).
         let isTrustworthy = head.minorVersion >= 1 || head.section.transferEncoding == .absent
@@ -428,9 +482,20 @@ final class ClientExchange: @unchecked Sendable {
         if isReusable { client.pool.give(lease) } else { client.pool.discard(lease) }
     }
 
+    /// Nobody reads the response any more.
+    func letGo() {
+        // That it has been read to its end says nothing of the request in a conversation.
+        if conversation == nil || !body.isDone { abandon() }
+    }
+
     /// Closes the connection, unless the exchange is over.
     func abandon() {
         guard let buffers else { return }
+        guard conversation == nil else {
+            isGivenUp = true
+            endWriting()
+            return transport.close()
+        }
         giveBuffersBack(buffers)
         client.pool.discard(lease)
     }
@@ -488,6 +553,14 @@ extension HTTPError {
 
     init(ofClient error: MessageError) {
         self = HTTPError(error).ofClient
+    }
+
+    init(ofClient cancellation: Cancellation, _ message: String = "") {
+        switch cancellation {
+        case .requested: self.init(.cancelled, status: .gatewayTimeout, message)
+        case .disconnected: self.init(.connectionClosed, status: .badGateway, "the server has closed the connection")
+        default: self.init(.timedOut, status: .gatewayTimeout, message)
+        }
     }
 
     var ofClient: HTTPError {

@@ -43,7 +43,7 @@ public final class ClientResponse {
     }
 
     deinit {
-        exchange.abandon()
+        exchange.letGo()
     }
 
     // MARK: The body
@@ -140,11 +140,14 @@ public final class ClientResponse {
 
     /// Reads and forgets a short rest, so that the connection can be used again; gives up a long one.
     func skip() {
-        guard (expectedLength ?? 0) <= Self.skipLimit else { return exchange.abandon() }
+        defer {
+            exchange.abandon()
+            exchange.endConversation()
+        }
+        guard (expectedLength ?? 0) <= Self.skipLimit else { return }
         var buffer = [UInt8](repeating: 0, count: 4 << 10)
         var left = Self.skipLimit
         while left > 0, !exchange.isOver, let count = try? read(into: &buffer), count > 0 { left -= count }
-        exchange.abandon()
     }
 
     private static let skipLimit = 64 << 10

@@ -89,7 +89,7 @@ final class ConnectionPool: Sendable {
                 }
             } catch {
                 _ = state.withLock { $0.leave(key) }
-                throw HTTPError(error == .requested ? .cancelled : .timedOut, status: .gatewayTimeout)
+                throw HTTPError(ofClient: error)
             }
         }
         if let transport = takeIdle(key, closingAll: mustBeNew) {

@@ -198,14 +198,7 @@ public final class HTTPClient: Sendable {
     public func send(
         _ request: HTTPRequest, length: Int? = nil, writing body: (RequestWriter) throws -> Void
     ) throws -> ClientResponse {
-        if let length, length < 0 { fail("a request's length is \(length); it is zero or more, or nil when not known") }
-        var length = length
-        if length == nil, let declared = request.headerFields[.contentLength] {
-            guard let number = Int(declared), number >= 0 else {
-                throw HTTPError(.incompleteBody, "the declared Content-Length is no number")
-            }
-            length = number
-        }
+        let length = try declaredLength(length, request)
         return try withoutActuallyEscaping(body) { body in
             let source = StreamSource(length: length, write: body)
             do {
@@ -236,6 +229,85 @@ public final class HTTPClient: Sendable {
         let response = try send(request, body: body)
         defer { response.close() }
         return try handle(response)
+    }
+
+    /// Sends a request and reads its response at the same time, each with a function of its own.
+    ///
+    /// For servers that answer while they read: a conversation over one request. The head is sent at once; `writing` runs in a
+    /// goroutine of its own, `reading` on the calling one, as soon as the head of the response has come.
+    ///
+    /// ```swift
+    /// let questions = Channel<String>(capacity: 8)
+    /// let request = HTTPRequest(method: .post, scheme: "http", authority: "localhost:8080", path: "/talk")
+    /// try HTTPClient.shared.withResponse(to: request) { body in
+    ///     for question in questions {
+    ///         try body.write(question + "\n")
+    ///         try body.flush()                         // or it waits for more to be sent with it
+    ///     }
+    /// } reading: { response in
+    ///     var buffer = [UInt8](repeating: 0, count: 4096)
+    ///     while case let count = try response.read(into: &buffer), count > 0 {
+    ///         print(String(decoding: buffer[..<count], as: UTF8.self))
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// The call ends when both functions have. What one of them waits for ends, as if its goroutine had been cancelled:
+    /// - in `reading`, when `writing` throws;
+    /// - in `writing`, when `reading` throws, or returns before the end of the response, which gives the response up; when the
+    ///   response is an error or a redirect; and when the server closes the connection. What `writing` throws then, does not
+    ///   count. Its last `write` throws ``HTTPError/Code/alreadySent`` in the case of the error or the redirect.
+    ///
+    /// A `reading` that returns with the response read to its end leaves `writing` its time. A connection that is lost is an
+    /// error of `reading` if that still reads; for there may be a response in it. The connection is used again if all of the
+    /// request was written and all of the response was read.
+    ///
+    /// ``Timeouts/head`` counts from the end of the body, ``Timeouts/read`` and ``Timeouts/write`` as ever: a conversation
+    /// that may fall silent for longer than a minute needs a client with another `read`. Such a request is never sent again;
+    /// a redirect is followed without the body, or is an error. It cannot ask for another protocol.
+    ///
+    /// - Parameters:
+    ///   - request: See ``send(_:body:)``.
+    ///   - length: How many bytes will be written; `nil`, for a chunked body, if that is not known.
+    ///   - body: Writes the body. Not called when the connection fails before, nor with `Expect: 100-continue` when the server
+    ///     does not want it; at most once in any case.
+    ///   - read: Reads the response, which ends with it.
+    /// - Returns: What `reading` returns.
+    /// - Throws: The first of what the functions throw, and ``HTTPError`` as ``send(_:length:writing:)`` does.
+    public func withResponse<Result>(
+        to request: HTTPRequest, length: Int? = nil, writing body: @escaping @Sendable (RequestWriter) throws -> Void,
+        reading read: (ClientResponse) throws -> Result
+    ) throws -> Result {
+        let length = try declaredLength(length, request)
+        return try withGoroutineGroup { group in
+            let conversation = Conversation(length: length, in: group, body)
+            let result: Result
+            do {
+                let response = try perform(
+                    request.method, try HTTPURL(request), request.headerFields, .conversation(conversation))
+                defer { response.close() }
+                result = try read(response)
+            } catch {
+                conversation.end(after: error)
+                throw conversation.failure ?? error
+            }
+            conversation.end()
+            if let failure = conversation.failure { throw failure }
+            return result
+        }
+    }
+
+    /// The length of a body that is written piece by piece.
+    private func declaredLength(_ length: Int?, _ request: HTTPRequest) throws(HTTPError) -> Int? {
+        if let length {
+            if length < 0 { fail("a request's length is \(length); it is zero or more, or nil when not known") }
+            return length
+        }
+        guard let declared = request.headerFields[.contentLength] else { return nil }
+        guard let number = Int(declared), number >= 0 else {
+            throw HTTPError(.incompleteBody, "the declared Content-Length is no number")
+        }
+        return number
     }
 
     // MARK: Connections
@@ -306,13 +378,11 @@ public final class HTTPClient: Sendable {
         if method == .connect, proxy == nil {
             throw HTTPError(.unsupported, "CONNECT is for proxies, and there is none")
         }
-        let length: OutgoingHead.Length =
-            switch content {
-            case .whole(let body): body.bytes.map { .bytes($0.count) } ?? .none
-            case .stream(let source): source.length.map { .bytes($0) } ?? .chunked
-            }
         let head = try OutgoingHead(
-            method, url, fields, length: length, proxy: proxy, userAgent: configuration.userAgent)
+            method, url, fields, length: content.length, proxy: proxy, userAgent: configuration.userAgent)
+        if case .conversation = content, method == .connect || head.asksForUpgrade {
+            throw HTTPError(.unsupported, "a connection cannot change its protocol while a body is written")
+        }
         let key = ConnectionPool.Key(host: proxy?.host ?? url.host, port: proxy?.port ?? url.port)
         var isRepeated = false
         while true {
@@ -326,6 +396,7 @@ public final class HTTPClient: Sendable {
                 return try ClientResponse(exchange, url: url)
             } catch {
                 exchange.abandon()
+                exchange.endConversation()
                 guard !isRepeated, content.isReplayable, exchange.mayBeRepeated(after: error, method: method) else {
                     throw error
                 }
@@ -349,6 +420,8 @@ public final class HTTPClient: Sendable {
             if let bytes = body.bytes { try exchange.send(bytes) } else { try exchange.sendHead() }
         case .stream(let source):
             try exchange.send(source, RequestWriter(exchange, length: source.length))
+        case .conversation(let conversation):
+            try exchange.start(conversation)
         }
     }
 
@@ -370,7 +443,7 @@ public final class HTTPClient: Sendable {
         } catch let error as HTTPError {
             throw error
         } catch let error as Cancellation {
-            throw HTTPError(error == .requested ? .cancelled : .timedOut, status: .gatewayTimeout, "while connecting")
+            throw HTTPError(ofClient: error, "while connecting")
         } catch {
             throw HTTPError(.network, status: .badGateway, "\(error)")
         }

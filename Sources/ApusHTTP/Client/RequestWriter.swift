@@ -46,19 +46,22 @@ extension HTTPClient {
 enum RequestContent {
     case whole(HTTPClient.Body)
     case stream(StreamSource)
+    case conversation(Conversation)
 
     /// Whether it can be sent, or sent again.
     var isReplayable: Bool {
         switch self {
         case .whole: true
         case .stream(let source): !source.isStarted
+        case .conversation(let conversation): !conversation.isStarted
         }
     }
 
-    var isEmpty: Bool {
+    var length: OutgoingHead.Length {
         switch self {
-        case .whole(let body): body.bytes?.isEmpty ?? true
-        case .stream(let source): source.length == 0
+        case .whole(let body): body.bytes.map { .bytes($0.count) } ?? .none
+        case .stream(let source): source.length.map { .bytes($0) } ?? .chunked
+        case .conversation(let conversation): conversation.length.map { .bytes($0) } ?? .chunked
         }
     }
 }
