@@ -5,6 +5,7 @@
 
 import ApusBuild
 import ArgumentParser
+import Glibc
 
 @main
 struct Apus: AsyncParsableCommand {
@@ -32,7 +33,11 @@ struct Apus: AsyncParsableCommand {
         ]
     )
 
-    static func main() async {
-        await Main.run(arguments: Array(CommandLine.arguments.dropFirst()))
+    // Not `async`: the system's way of that ends the main thread, and the C library of a static program sorts the unwinding
+    // tables of everything that is linked for it. That took longer than all else that a short call does. Detached: the main
+    // actor's thread waits below.
+    static func main() {
+        Task.detached { await Main.run(arguments: Array(CommandLine.arguments.dropFirst())) }
+        while true { pause() }
     }
 }
