@@ -195,7 +195,7 @@ final class ServerConnection: Sendable {
     /// Out of line: the frame of a connection that waits shall be small.
     @inline(never)
     private func waitsOn(after error: NetError) -> Bool {
-        guard error.code == .timedOut, !isOverdue, !isDraining else { return false }
+        guard mayGoOn(after: error), !isOverdue, !isDraining else { return false }
         // Woken to give back what a long wait does not need.
         discardUnusedStack()
         return (try? transport.setReadDeadline(nil)) != nil
@@ -494,11 +494,16 @@ final class ServerConnection: Sendable {
     /// Looks whether a write was ended by the clock although the client takes what it is sent.
     @inline(never)
     private func goOnWriting(after error: NetError) throws(HTTPError) {
-        guard error.code == .timedOut, !isOverdue || error.bytesTransferred >= Self.leastProgress else {
+        guard mayGoOn(after: error), !isOverdue || error.bytesTransferred >= Self.leastProgress else {
             throw HTTPError(error)
         }
         enter(.writing)
         try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+    }
+
+    /// Whether it was the clock that has ended the wait, or may have been; a `withTimeout` around it would do so again at once.
+    private func mayGoOn(after error: NetError) -> Bool {
+        error.code == .timedOut && Goroutine.cancellation == nil
     }
 
     private func clearDeadline(_ clear: () throws(NetError) -> Void) throws(HTTPError) {
@@ -528,7 +533,7 @@ extension ServerConnection: ByteSource {
             do throws(NetError) {
                 return try unsafe transport.read(into: buffer)
             } catch {
-                guard error.code == .timedOut, !isOverdue else { throw HTTPError(error) }
+                guard mayGoOn(after: error), !isOverdue else { throw HTTPError(error) }
                 try clearDeadline { () throws(NetError) in try transport.setReadDeadline(nil) }
             }
         }

@@ -77,6 +77,41 @@ struct LimitTests {
         try server.stop()
     }
 
+    @Test("A handler's own limit in time ends its reading and writing")
+    func ownLimit() throws {
+        let piece = pattern(256 << 10)
+        let codes = Channel<HTTPError.Code?>(capacity: 1)
+        let timeouts = Self.timeouts { timeouts in
+            timeouts.head = nil
+            timeouts.idle = nil
+            timeouts.body = nil
+            timeouts.write = nil
+        }
+        let server = try TestServer(timeouts: timeouts) { request, response in
+            do {
+                try withTimeout(.milliseconds(20)) {
+                    if request.path == "/read" { try response.send(try request.body.text()) }
+                    while true { try response.write(piece) }
+                }
+            } catch {
+                try codes.send((error as? HTTPError)?.code)
+                throw error
+            }
+        }
+        for part in ["Content-Length: 5\r\n\r\nhe", "Transfer-Encoding: chunked\r\n\r\n5\r\nhe"] {
+            let responses = try server.exchange("POST /read HTTP/1.1\r\nHost: a\r\n" + part)
+            #expect(responses.map(\.status) == [408])
+            #expect(responses.last?["Connection"] == "close")
+            #expect(codes.receive() == .timedOut)
+        }
+        let client = try server.connect()
+        client.send(message("GET /write HTTP/1.1", "Host: a"))
+        #expect(codes.receive() == .timedOut)
+        #expect(throws: RawFailure.self) { try client.readToEnd() }
+        client.connection.close()
+        try server.stop()
+    }
+
     @Test("A server that has waited for its first connection does not count that")
     func lateStart() throws {
         // Its clock stands still until it serves.
