@@ -14,10 +14,15 @@ extension Response {
     /// - Throws: ``HTTPError``; ``HTTPError/Code/incompleteBody`` when the file has become shorter meanwhile.
     func write(_ range: Range<Int>, of file: borrowing ServedFile) throws {
         guard try beginPiece(range.count) else { return }
-        if range.count <= Self.smallPart {
-            try append(range, of: file)
-        } else {
-            try whileHandled.send(output, followedBy: range, of: file)
+        do {
+            if range.count <= Self.smallPart {
+                try append(range, of: file)
+            } else {
+                try whileHandled.send(output, followedBy: range, of: file)
+            }
+        } catch {
+            cutOff()
+            throw error
         }
         endPiece(range.count)
     }

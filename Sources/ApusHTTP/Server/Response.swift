@@ -8,6 +8,9 @@
 //     │  ── upgrade ───────> upgraded                           the connection is the handler's
 //     └─ the handler returns: an empty body
 //
+// A piece of a file that cannot be read to its end leaves it `cutOff`: whatever the handler makes of that, the connection
+// closes, since the client waits for the rest.
+//
 // What is written is gathered in the output buffer and goes out when that is full, with `flush`, or after the handler,
 // unless the client has sent further requests already: then their responses go out together.
 
@@ -41,7 +44,7 @@ public import HTTPTypes
 @safe
 public final class Response {
     enum Stage {
-        case open, streaming, finished, upgraded
+        case open, streaming, finished, upgraded, cutOff
     }
 
     enum Framing {
@@ -204,7 +207,7 @@ public final class Response {
         switch stage {
         case .open: try startStreaming()
         case .streaming: break
-        case .finished, .upgraded:
+        case .finished, .upgraded, .cutOff:
             throw HTTPError(.alreadySent, "write was called when the response was over")
         }
         guard count > 0 else { return false }
@@ -228,6 +231,11 @@ public final class Response {
     func endPiece(_ count: Int) {
         if case .chunked = framing { output.append("\r\n") }
         bodyBytes += count
+    }
+
+    /// A piece of the body cannot be sent to its end: what follows would be taken for the rest of it.
+    func cutOff() {
+        stage = .cutOff
     }
 
     /// Sends what has been written so far, and the head if nothing has. Parks the goroutine while the kernel takes no more.
@@ -295,6 +303,7 @@ public final class Response {
     func finish() throws(HTTPError) -> Bool {
         switch stage {
         case .finished, .upgraded: return true
+        case .cutOff: return false
         case .open:
             try unsafe sendWhole(UnsafeRawBufferPointer(start: nil, count: 0), nil)
             return true

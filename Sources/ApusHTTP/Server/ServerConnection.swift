@@ -11,6 +11,9 @@
 // lasts too long is ended by a deadline in the past, so no request pays for a timer. Who is woken by such a deadline looks
 // whether the phase has really lasted too long: the clock may have looked just before the phase ended.
 //
+// A write that has failed is the last one, whatever the handler makes of it: of the bytes that were to go, some have gone, and
+// the client would take what comes next for the rest of them.
+//
 // An idle connection keeps no buffers: request, response and their memory are the server's, and are taken for the time in
 // which something is there to be read.
 
@@ -75,6 +78,8 @@ final class ServerConnection: Sendable {
     /// The phase in the low three bits, and above them the server's clock when it began. Written by the connection's own
     /// goroutine, looked at by the server's clock; nothing else depends on it.
     private let phaseAndTime: Atomic<UInt64>
+    /// A write has failed. Of the connection's own goroutine.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private var isBroken = false
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
@@ -300,6 +305,7 @@ final class ServerConnection: Sendable {
     private func handle(_ request: Request, _ response: Response, _ handler: Handler) -> Outcome {
         do {
             try handler(request, response)
+            if isBroken { return .failed }
             if try response.finish() == false {
                 server.log(.error, "the handler wrote less than it had declared", self)
                 try? flush(response.output)
@@ -314,6 +320,7 @@ final class ServerConnection: Sendable {
         }
         if response.stage == .upgraded { return .upgraded }
         let isRead = discardBody(request, response)
+        if isBroken { return .failed }
         if response.closesConnection { return isRead && request.input.isEmpty ? .close : .closeAfterReading }
         guard isRead else { return .closeAfterReading }
         return request.input.isEmpty ? .idle : .another
@@ -339,7 +346,7 @@ final class ServerConnection: Sendable {
         } else {
             server.log(.debug, "\(error)", self)
         }
-        guard !response.isStarted else { return false }
+        guard !response.isStarted, !isBroken else { return false }
         response.startOver()
         // Behind a body that could not be read, nobody can say where the next request begins.
         if request.bodyReader.state == .failed { response.closesConnection = true }
@@ -387,7 +394,7 @@ final class ServerConnection: Sendable {
     private func refuse(_ request: Request, _ response: Response, _ error: HTTPError) -> Outcome {
         server.log(.debug, "\(error)", self)
         // Those that came before it are answered.
-        guard error.underlying == nil || error.code == .timedOut else { return .failed }
+        guard !isBroken, error.underlying == nil || error.code == .timedOut else { return .failed }
         let output = response.output
         output.appendStatusLine(error.status)
         response.appendDate(at: server.clock.seconds)
@@ -477,6 +484,7 @@ final class ServerConnection: Sendable {
     /// Calls `write` with the number of bytes that have gone already, until all have.
     @inline(__always)
     private func write(_ count: Int, _ write: (Int) throws(NetError) -> Void) throws(HTTPError) {
+        guard !isBroken else { throw Self.hasBroken }
         let before = phaseAndTime.load(ordering: .relaxed)
         enter(.writing)
         defer { phaseAndTime.store(before, ordering: .relaxed) }
@@ -494,11 +502,17 @@ final class ServerConnection: Sendable {
     /// Looks whether a write was ended by the clock although the client takes what it is sent.
     @inline(never)
     private func goOnWriting(after error: NetError) throws(HTTPError) {
+        isBroken = true
         guard mayGoOn(after: error), !isOverdue || error.bytesTransferred >= Self.leastProgress else {
             throw HTTPError(error)
         }
         enter(.writing)
         try clearDeadline { () throws(NetError) in try transport.setWriteDeadline(nil) }
+        isBroken = false
+    }
+
+    private static var hasBroken: HTTPError {
+        HTTPError(.connectionClosed, "a write before this one has failed, and the response with it")
     }
 
     /// Whether it was the clock that has ended the wait, or may have been; a `withTimeout` around it would do so again at once.

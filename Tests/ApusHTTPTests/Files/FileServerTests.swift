@@ -419,6 +419,30 @@ struct FileServerTests {
         }
     }
 
+    @Test("Middleware that makes nothing of such a failure does not hide it from the client")
+    func truncatedAndSwallowed() throws {
+        let site = try Site()
+        try site.write("file", Data(repeating: 1, count: 64 << 20))
+        let path = site.root.appendingPathComponent("file").path
+        let files = try FileServer(root: site.root.path)
+        let isCut = Channel<Bool>(capacity: 1)
+        try LoopbackServer.with({ request, response in
+            guard request.path == "/file" else { return try response.send("behind") }
+            do { try files.handler(request, response) } catch { try isCut.send(true) }
+        }) { server throws in
+            let connection = try TCPConnection(to: server.address)
+            defer { connection.close() }
+            try connection.write(
+                "GET /file HTTP/1.1\r\nHost: t\r\n\r\nGET /behind HTTP/1.1\r\nHost: t\r\n\r\n".utf8)
+            var buffer = [UInt8](repeating: 0, count: 100)
+            _ = try connection.read(into: &buffer)
+            #expect(unsafe truncate(path, 1000) == 0)
+            let rest = Data(try connection.readUntilClosed())
+            #expect(isCut.receive() == true)
+            #expect(rest.range(of: Data("behind".utf8)) == nil)
+        }
+    }
+
     @Test("Many at once, from goroutines")
     func concurrent() throws {
         let site = try Site()
