@@ -222,20 +222,23 @@ final class ServerConnection: Sendable {
             request = nil
             response = nil
         }
-        exchange.response.output.removeAll()
+        let output = exchange.response.output
+        output.removeAll()
         var outcome = Outcome.another
         while outcome == .another {
             outcome = serveOne(exchange.request, exchange.response, handler)
-        }
-        if outcome != .failed, outcome != .upgraded {
+            if outcome == .failed || outcome == .upgraded { break }
+            // However many requests were sent ahead, no more is gathered than this and the last response.
+            if outcome == .another, output.count < OutputBuffer.standardCapacity { continue }
             do throws(HTTPError) {
-                try flush(exchange.response.output)
+                try flush(output)
             } catch {
                 outcome = .failed
             }
         }
         if outcome == .closeAfterReading { linger(exchange.request.input) }
-        exchange.response.output.shrink()
+        output.removeAll()
+        output.shrink()
         return outcome
     }
 

@@ -124,6 +124,28 @@ struct ConnectionTests {
         try server.stop()
     }
 
+    @Test("Answers do not wait for those behind them once they are many, however many requests were sent ahead")
+    func manySentAhead() throws {
+        let mayEnd = Channel<Int>(capacity: 1)
+        let body = pattern(4000)
+        let server = try TestServer { request, response in
+            if request.path == "/last" { _ = mayEnd.receive() }
+            try response.send(body)
+        }
+        let client = try server.connect()
+        client.send(
+            String(repeating: message("GET / HTTP/1.1", "Host: a"), count: 20)
+                + message("GET /last HTTP/1.1", "Host: a", "Connection: close"))
+        var start = [UInt8](repeating: 0, count: 9)
+        try client.connection.readExactly(into: &start)
+        try mayEnd.send(1)
+        var reader = RawReader(bytes: start + (try client.readBytesToEnd()))
+        for _ in 0..<21 { #expect(try reader.next(isHead: false).body == body) }
+        #expect(reader.isAtEnd)
+        client.connection.close()
+        try server.stop()
+    }
+
     @Test("Half a request does not hold up the answers to those before it")
     func halfRequest() throws {
         let server = try TestServer(handler: Self.echo)
