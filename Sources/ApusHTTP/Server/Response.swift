@@ -68,14 +68,16 @@ public final class Response {
     /// Whether the connection closes after this response.
     @safe @exclusivity(unchecked) var closesConnection = false
 
-    /// The status. 200 unless set otherwise; without effect once the head is on its way.
+    /// The status. 200 unless set otherwise; without effect once the head is on its way. Below 200 it is none of a response
+    /// (see ``sendInterim(_:_:)`` and ``upgrade(to:)``): sending it throws, which is answered with 500.
     @safe @exclusivity(unchecked) public var status: HTTPResponse.Status = .ok
     /// The fields. Without effect once the head is on its way.
     ///
-    /// `Date` is added unless it is there. `Content-Length` declares how much will be written. `Connection: close` closes the
-    /// connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
+    /// `Date` is added unless it is there. `Content-Length` declares how much will be written; sending one that is no number
+    /// throws. `Connection: close` closes the connection afterwards. `Transfer-Encoding` is Apus's own and ignored.
     @safe @exclusivity(unchecked) public var headerFields = HTTPFields()
-    /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns.
+    /// Fields to send behind a chunked body; others have no place for them. To be set before the handler returns. Those on
+    /// which the message's end or its way depends are left out: `Content-Length`, `Transfer-Encoding`, `Host`, `Connection`.
     @safe @exclusivity(unchecked) public var trailers = HTTPFields()
     /// How many bytes of the body were written so far.
     @safe @exclusivity(unchecked) public private(set) var bodyBytes = 0
@@ -109,7 +111,7 @@ public final class Response {
     /// - Parameters:
     ///   - text: The body, sent as UTF-8.
     ///   - contentType: The `Content-Type`; without it the one in ``headerFields``, or else
-    ///     `text/plain; charset=utf-8`.
+    ///     `text/plain; charset=utf-8`. What a field must not hold becomes blanks, as in ``headerFields``.
     /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent`` when this response has begun, or what the connection fails
     ///   with. Does not wait for the client to read it, unless it is larger than what the kernel takes.
     public func send(_ text: String, contentType: String? = nil) throws(HTTPError) {
@@ -150,24 +152,22 @@ public final class Response {
         guard let contentType else {
             return headerFields.isEmpty || !headerFields.contains(.contentType) ? usual : nil
         }
-        if !contentType.isValidFieldValue {
-            fail("a response's content type holds a character that a field must not; check it before")
-        }
-        return contentType
+        return contentType.isValidFieldValue ? contentType : HTTPField(name: .contentType, value: contentType).value
     }
 
     private func sendWhole(_ body: UnsafeRawBufferPointer, _ contentType: String?) throws(HTTPError) {
         guard stage == .open else {
             throw HTTPError(.alreadySent, "send was called when the response had begun")
         }
+        try checkStatus()
         let hasBody = !statusHasNoBody
         if !hasBody, body.count > 0 {
             throw HTTPError(.bodyNotAllowed, "a response of status \(status.code) has no body")
         }
+        // What would have been the body of a response to HEAD, if the handler says it.
+        let length = try isHead && body.count == 0 ? declaredLength() ?? 0 : body.count
         stage = .finished
         bodyBytes = body.count
-        // What would have been the body of a response to HEAD, if the handler says it.
-        let length = isHead && body.count == 0 ? declaredLength ?? 0 : body.count
         appendHead(hasBody ? .length(length) : nil, contentType)
         guard hasBody, !isHead, body.count > 0 else { return }
         if body.count <= max(output.room, OutputBuffer.standardCapacity / 4) {
@@ -269,16 +269,24 @@ public final class Response {
     }
 
     /// What the handler has said about the length of the body.
-    private var declaredLength: Int? {
+    private func declaredLength() throws(HTTPError) -> Int? {
         guard !headerFields.isEmpty, let text = headerFields[.contentLength] else { return nil }
+        // It may be another server's, which a proxy passes on: no reason to stop the program.
         guard let length = Int(text), length >= 0 else {
-            fail("a response declares the Content-Length \"\(text)\"; set it to the number of bytes that follow")
+            throw HTTPError(.incompleteBody, "the response's Content-Length is no number")
         }
         return length
     }
 
+    private func checkStatus() throws(HTTPError) {
+        if status.code < 200 {
+            throw HTTPError(.internalServerError, "status \(status.code) is none of a response")
+        }
+    }
+
     private func startStreaming() throws(HTTPError) {
-        let declared = declaredLength
+        try checkStatus()
+        let declared = try declaredLength()
         stage = .streaming
         if statusHasNoBody {
             framing = .discarded
@@ -315,7 +323,7 @@ public final class Response {
         case .length(let missing): return missing == 0
         case .chunked:
             output.append("0\r\n")
-            output.append(trailers)
+            for field in trailers where !Self.fieldsOfHeads.contains(field.name) { output.append(field) }
             output.append("\r\n")
             return true
         }
@@ -335,6 +343,11 @@ public final class Response {
         .contentLocation, .contentRange, .contentType, .eTag, .expires, .lastModified, .trailer,
     ]
 
+    /// What a trailer must not say: somebody on the way may believe it (RFC 9110, section 6.5.1).
+    private static let fieldsOfHeads: Set<HTTPField.Name> = [
+        .connection, .contentLength, .transferEncoding, HTTPField.Name("Host")!,
+    ]
+
     /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
     func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
         guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
@@ -348,7 +361,7 @@ public final class Response {
 
     private var statusHasNoBody: Bool {
         let code = status.code
-        return code == 204 || code == 304 || code < 200
+        return code == 204 || code == 304
     }
 
     var whileHandled: ServerConnection { unsafe whileHandledUnretained.takeUnretainedValue() }

@@ -92,6 +92,47 @@ struct ResponseTests {
         #expect(code.value == 1)
     }
 
+    @Test("A length that is no number stops nothing but this response", arguments: ["", "x", "5, 5", "-1", "5.0"])
+    func declaredWrong(length: String) throws {
+        let declared: @Sendable (Response) -> Void = { $0.headerFields[.contentLength] = length }
+        let written = try get { _, response in
+            declared(response)
+            try response.write("hello")
+        }
+        let unwritten = try get(method: "HEAD") { _, response in declared(response) }
+        for responses in [written, unwritten] { #expect(responses.map(\.status) == [500]) }
+        // A body sent whole says its own.
+        let whole = try get { _, response in
+            declared(response)
+            try response.send("hello")
+        }
+        #expect(whole.map(\.text) == ["hello"])
+    }
+
+    @Test("A status that announces another response is none of a response", arguments: [0, 99, 100, 101, 103, 199])
+    func interimStatus(code: Int) throws {
+        let status = HTTPResponse.Status(code: code)
+        let sent = try get { _, response in try response.send(status) }
+        let returned = try get { _, response in response.status = status }
+        let written = try get { _, response in
+            response.status = status
+            try response.write("hello")
+        }
+        for responses in [sent, returned, written] { #expect(responses.map(\.status) == [500]) }
+    }
+
+    @Test("A trailer does not say where the message ends, nor whom it was for")
+    func trailers() throws {
+        let responses = try get { _, response in
+            try response.write("hello")
+            for name in ["Content-Length", "Transfer-Encoding", "host", "Connection", "Sum"] {
+                response.trailers[HTTPField.Name(name)!] = "1"
+            }
+        }
+        #expect(responses.map(\.text) == ["hello"])
+        #expect(responses.first?.trailers.map(\.name) == ["Sum"])
+    }
+
     @Test("HEAD gets the head that GET would, and nothing behind it")
     func head() throws {
         let whole = try #require(try get(method: "HEAD") { _, response in try response.send("hello") }.first)
@@ -238,5 +279,10 @@ struct ResponseTests {
         #expect(responses.map(\.text) == ["hello"])
         #expect(responses.first?["Set-Cookie"] == nil)
         #expect(responses.first?["X"] == nil)
+        let typed = try get { _, response in
+            try response.send("hello", contentType: "text/plain\r\nSet-Cookie: stolen\r\n\r\n\u{0}")
+        }
+        #expect(typed.map(\.text) == ["hello"])
+        #expect(typed.first?.all("Content-Type") == ["text/plain  Set-Cookie: stolen"])
     }
 }
