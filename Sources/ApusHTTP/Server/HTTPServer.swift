@@ -87,6 +87,9 @@ public final class HTTPServer: Sendable {
     private let logger: Logger
     let exchanges: Pool<PooledExchange>
 
+    /// Held while somebody else than a connection's own goroutine sets its deadlines: see `ServerConnection.endWait`.
+    let deadlines = ApusRuntime.Mutex(())
+
     private let draining = Atomic<Bool>(false)
     private let state = ApusRuntime.Mutex(State())
     /// Connections and `serve` calls that have not ended.

@@ -351,12 +351,23 @@ public final class Response {
     /// Answers with a head that ends HTTP on this connection, and gives the connection out: see Upgrade.swift.
     func takeConnection(status: HTTPResponse.Status) throws(HTTPError) -> any Connection {
         guard stage == .open else { throw HTTPError(.alreadySent, "the response has begun before the upgrade") }
+        let connection = whileHandled
+        // Its rest would be taken for the other protocol's.
+        guard connection.isRequestRead else {
+            throw HTTPError(.malformedMessage, status: .badRequest, "a body stands unread before the upgrade")
+        }
         stage = .upgraded
         self.status = status
         output.appendStatusLine(status)
-        for field in headerFields where field.name != .connection { output.append(field) }
+        for field in headerFields {
+            switch field.name {
+            // A body has no place here (RFC 9110, sections 8.6 and 9.3.6).
+            case .connection, .contentLength, .transferEncoding: continue
+            default: output.append(field)
+            }
+        }
         output.append(status == .switchingProtocols ? "Connection: Upgrade\r\n\r\n" : "\r\n")
-        return try whileHandled.giveOut(output)
+        return try connection.giveOut(output)
     }
 
     private var statusHasNoBody: Bool {

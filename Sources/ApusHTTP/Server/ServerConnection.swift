@@ -80,6 +80,8 @@ final class ServerConnection: Sendable {
     private let phaseAndTime: Atomic<UInt64>
     /// A write has failed. Of the connection's own goroutine.
     @safe @exclusivity(unchecked) nonisolated(unsafe) private var isBroken = false
+    /// Whether the connection is a handler's, and its deadlines too. Protected by the server's `deadlines`.
+    @safe @exclusivity(unchecked) nonisolated(unsafe) private var isGivenOut = false
     /// Whether the clock has asked, since the last request, to give back what the stack does not need. Relaxed: asking twice
     /// or not at all does no harm.
     private let wasAskedToTrim = Atomic<Bool>(false)
@@ -124,22 +126,31 @@ final class ServerConnection: Sendable {
         let (phase, milliseconds) = phase(at: server.clock.now)
         if server.clock.isOverdue(phase, milliseconds) {
             switch phase {
-            case .idle, .head, .body: try? transport.setReadDeadline(.now)
-            case .writing: try? transport.setWriteDeadline(.now)
+            case .idle, .head, .body: endWait(reading: true)
+            case .writing: endWait(reading: false)
             case .handling: break
             }
         } else if server.clock.isQuiet(phase, milliseconds), !wasAskedToTrim.load(ordering: .relaxed) {
             wasAskedToTrim.store(true, ordering: .relaxed)
-            try? transport.setReadDeadline(.now)
+            endWait(reading: true)
         } else if phase == .idle, isDraining {
             // It became idle while `shutdown` looked at it.
-            try? transport.setReadDeadline(.now)
+            endWait(reading: true)
+        }
+    }
+
+    /// By a deadline in the past. The phase that was looked at may be over by now: who finds such a deadline elsewhere takes
+    /// it away, but a handler that has the connection could not tell it from its own.
+    func endWait(reading: Bool) {
+        server.deadlines.withLock { _ in
+            guard !isGivenOut else { return }
+            if reading { try? transport.setReadDeadline(.now) } else { try? transport.setWriteDeadline(.now) }
         }
     }
 
     /// Wakes it when it waits for a request, to see that the server takes none any more.
     func endIfIdle() {
-        if phase(at: 0).0 == .idle { try? transport.setReadDeadline(.now) }
+        if phase(at: 0).0 == .idle { endWait(reading: true) }
     }
 
     // MARK: The life of a connection
@@ -426,10 +437,17 @@ final class ServerConnection: Sendable {
 
     // MARK: Upgrading
 
+    /// Whether nothing of the request under way is still to be read.
+    var isRequestRead: Bool { request?.bodyReader.isDone ?? true }
+
     /// Sends the head, and gives the connection to the handler.
     func giveOut(_ output: OutputBuffer) throws(HTTPError) -> any Connection {
         try flush(output)
         enter(.handling)
+        server.deadlines.withLock { _ in
+            isGivenOut = true
+            try? transport.setDeadline(nil)
+        }
         guard let input = request?.input, !input.isEmpty else { return transport }
         defer { input.use(input.count) }
         return unsafe UpgradedConnection(transport, rest: Array(input.rest))

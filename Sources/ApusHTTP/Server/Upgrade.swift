@@ -24,7 +24,8 @@ extension Response {
     ///
     /// - Parameter name: The protocol, as the client names it.
     /// - Returns: The connection. What the client has sent behind its request is read first.
-    /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent``, or what the connection fails with.
+    /// - Throws: ``HTTPError``: ``HTTPError/Code/alreadySent``, ``HTTPError/Code/malformedMessage`` (400) when the request has
+    ///   a body that was not read to its end, or what the connection fails with.
     public func upgrade(to name: String) throws(HTTPError) -> any Connection {
         headerFields[.upgrade] = name
         return try takeConnection(status: .switchingProtocols)
@@ -43,7 +44,7 @@ extension Request {
             return false
         }
         return offered.split(separator: ",").contains { offer in
-            offer.drop(while: { $0 == " " }).prefix(while: { $0 != " " }).lowercased() == name.lowercased()
+            offer.split { $0 == " " || $0 == "\t" }.map { $0.lowercased() } == [name.lowercased()]
         }
     }
 }
