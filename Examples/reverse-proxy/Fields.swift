@@ -12,8 +12,9 @@ func fieldsToPassOn(_ request: Request) -> HTTPFields {
     var fields = endToEnd(request.headerFields)
     // We ask for the body when the other server's connection takes it.
     fields[.expect] = nil
-    // An empty one says nothing, and the other server must have one.
-    if request.authority.isEmpty { fields[.host] = nil }
+    // Of a target that is a whole URI the host counts, whatever `Host` says (RFC 9112, section 3.2.2). An empty one says
+    // nothing, and the other server must have one.
+    fields[.host] = request.authority.isEmpty ? nil : request.authority
     // What the client itself says of where it comes from is kept; what we know is added behind it.
     let address = request.remoteAddress.ip.map { "\($0)" } ?? "unknown"
     append(address, to: .xForwardedFor, of: &fields)

@@ -109,6 +109,19 @@ import Testing
         }
     }
 
+    /// RFC 9112, section 3.2.2.
+    @Test func theHostOfAWholeURICounts() throws {
+        try withServer({ request, response in
+            try response.send("\(request.authority) \(request.target) \(request[.init("X-Forwarded-Host")!] ?? "")")
+        }) { upstream in
+            try withProxy(to: [upstream]) { (url: String) throws in
+                let uri = "http://one.example/a?b"
+                let answer = try curl(url, "--request-target", uri, "--header", "Host: other.example")
+                #expect(answer.output == "one.example /a?b one.example")
+            }
+        }
+    }
+
     /// Each piece has to arrive before the next is sent: nothing is collected on the way, in neither direction.
     @Test func bodiesPassPieceByPiece() throws {
         let arrived = Channel<String>()

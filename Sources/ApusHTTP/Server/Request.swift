@@ -150,11 +150,13 @@ public final class Request {
         return fields
     }
 
-    /// The head in the terms of swift-http-types, for code that is written against them.
+    /// The head in the terms of swift-http-types, for code that is written against them. Its path is empty for CONNECT alone.
     public var httpRequest: HTTPRequest {
-        HTTPRequest(
-            method: method, scheme: "http", authority: authority.isEmpty ? nil : authority,
-            path: unsafe input.message.span.string(head.path), headerFields: headerFields)
+        var path = unsafe input.message.span.string(head.path)
+        if head.form == .absolute, path.utf8.first != UInt8(ascii: "/") { path = "/" + path }
+        return HTTPRequest(
+            method: method, scheme: "http", authority: authority.isEmpty ? nil : authority, path: path,
+            headerFields: headerFields)
     }
 
     // MARK: Whence

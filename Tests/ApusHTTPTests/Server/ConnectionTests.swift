@@ -179,6 +179,16 @@ struct ConnectionTests {
         try server.stop()
     }
 
+    @Test("The head in the terms of swift-http-types has a path, also where the target has none")
+    func pathOfURI() throws {
+        let server = try TestServer { request, response in try response.send(request.httpRequest.path ?? "none") }
+        for (target, path) in [("/a?b", "/a?b"), ("http://b", "/"), ("http://b?c", "/?c"), ("http://b/c", "/c")] {
+            let responses = try server.exchange(message("GET \(target) HTTP/1.1", "Host: a", "Connection: close"))
+            #expect(responses.map(\.text) == [path])
+        }
+        try server.stop()
+    }
+
     // MARK: Clients that go away
 
     /// Where a client is when it goes.
