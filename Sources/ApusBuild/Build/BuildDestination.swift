@@ -2,8 +2,6 @@
 //
 // What a build must know of the target that it is for. `Target/` finds out, from names and from what is installed.
 
-public import SystemPackage
-
 /// Where a program is to run, and how SwiftPM is told.
 public struct BuildDestination: Sendable, Equatable {
     public var platform: Platform
@@ -24,25 +22,8 @@ public struct BuildDestination: Sendable, Equatable {
     public var usesCompileCache = true
     /// What its programs cannot use, in a sentence. Said when a build fails.
     public var limits: String?
-    /// Makes the program from what SwiftPM has compiled, where SwiftPM cannot link it itself. `nil`: it can.
+    /// Makes the program of the file that SwiftPM linked, where that is none yet.
     public var link: LinkStep?
-
-    /// A link step of one's own.
-    public struct LinkStep: Sendable, Equatable {
-        /// Says which step it is, for comparing.
-        public let name: String
-        /// Links the product whose modules lie in the folder, and gives the file that it has made.
-        public let run: @Sendable (_ product: String, _ buildFolder: FilePath, Invocation) async throws -> FilePath
-
-        public init(
-            name: String, run: @escaping @Sendable (String, FilePath, Invocation) async throws -> FilePath
-        ) {
-            self.name = name
-            self.run = run
-        }
-
-        public static func == (left: LinkStep, right: LinkStep) -> Bool { left.name == right.name }
-    }
 
     public init(
         platform: Platform, fileSuffix: String? = nil, isNamed: Bool = false, arguments: [String] = [],

@@ -184,12 +184,12 @@ public struct Builder: Sendable {
         var resources: [FilePath] = []
         if invocation.isDry {
             try await driver.build(.product(product))
-            if let link = destination.link { executable = try await link.run(product, driver.products, invocation) }
+            if let step = destination.link { executable = try await step.link(executable, invocation) }
         } else {
             let start = try check.begin()
             if relink { try Files.remove(executable) }
             try await driver.build(.product(product))
-            if let link = destination.link { executable = try await link.run(product, driver.products, invocation) }
+            if let step = destination.link { executable = try await step.link(executable, invocation) }
             try verify(executable, product: product, for: destination, settings)
             let inputs = try ProductInputs(of: product, driver: driver)
             resources = inputs.resources

@@ -11,13 +11,16 @@ private import Subprocess
 internal import SystemPackage
 
 /// Makes a program of the file that SwiftPM linked.
-public struct LinkStep: Sendable, Equatable {
+public struct LinkStep: Sendable, Equatable, CustomStringConvertible {
     /// `zig cc` with the target's options.
     let linker: [String]
     /// Sources, objects and libraries that every program of the target needs, after its own.
     let libraries: [FilePath]
     /// What is different in the linker's environment.
     let environment: [String: String?]
+
+    /// The command without names of its own: different for steps that link differently.
+    public var description: String { command(linking: "OBJECT", to: "PROGRAM").description }
 
     /// The command that links `object` to `program`.
     func command(linking object: FilePath, to program: FilePath) -> Command {

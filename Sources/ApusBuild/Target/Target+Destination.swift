@@ -25,11 +25,7 @@ extension Target {
             platform: platform, fileSuffix: folderName, isNamed: isExplicit, arguments: arguments,
             staticArguments: staticOptions, environment: environment, identity: fingerprint,
             limits: tier == .embedded ? EmbeddedModule.limits : nil,
-            link: linkStep.map { step in
-                BuildDestination.LinkStep(name: "embedded \(fingerprint)") { product, folder, invocation in
-                    try await step.link(folder.appending(product), invocation)
-                }
-            })
+            link: linkStep)
         destination.usesCompileCache = environment["SWIFT_EXEC"] == nil
         return destination
     }

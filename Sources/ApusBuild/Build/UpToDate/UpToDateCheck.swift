@@ -115,7 +115,7 @@ struct UpToDateCheck: Sendable {
         for flag in driver.flags { flags.add("flag", flag) }
         for (name, value) in driver.environment.sorted(by: { $0.key < $1.key }) { flags.add(name, value ?? "-") }
         flags.add("target", driver.destination.identity)
-        flags.add("link", driver.destination.link?.name ?? "")
+        flags.add("link", driver.destination.link?.description ?? "")
         var environment = ContentHash()
         for (name, value) in driver.invocation.buildEnvironment { environment.add(name, value) }
         for name in mentioned { environment.add(name, driver.invocation.environment[name] ?? "-") }
