@@ -20,18 +20,22 @@ public struct Invocation: Sendable {
     /// Work is shown and not done (`-n`).
     public var isDry: Bool { commands.isDry }
 
-    /// - Parameter program: Where `apus` is. `nil`: the program that is running.
+    /// - Parameters:
+    ///   - program: Where `apus` is. `nil`: the program that is running.
+    ///   - isSupervising: It watches over the commands that are run: see `CommandRunner.supervisor`.
     public init(
         directory: FilePath, environment: [String: String], console: Console, isDry: Bool = false,
-        program: FilePath? = nil
+        program: FilePath? = nil, isSupervising: Bool = false
     ) throws {
         self.directory = directory
         self.environment = environment
         self.console = console
-        self.program = program ?? Self.runningProgram
+        let program = program ?? Self.runningProgram
+        self.program = program
         self.folders = try ToolFolders(environment: environment)
         self.commands = CommandRunner(
-            environment: environment, directory: directory, console: console, isDry: isDry)
+            environment: environment, directory: directory, console: console, isDry: isDry,
+            supervisor: isSupervising ? program : nil)
     }
 
     private static var runningProgram: FilePath {

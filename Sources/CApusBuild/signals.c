@@ -25,10 +25,12 @@ static void note_signal(int signal_number) {
     errno = saved;
 }
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { signal_count = sizeof signals / sizeof signals[0] };
+
 int apus_build_watch_signals(int descriptor) {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     pipe_descriptor = descriptor;
-    for (size_t index = 0; index < sizeof signals / sizeof signals[0]; index++) {
+    for (int index = 0; index < signal_count; index++) {
         struct sigaction former;
         if (sigaction(signals[index], NULL, &former) != 0) {
             return -errno;
@@ -48,4 +50,27 @@ int apus_build_watch_signals(int descriptor) {
 
 void apus_build_adopt_orphans(int adopts) { prctl(PR_SET_CHILD_SUBREAPER, adopts, 0, 0, 0); }
 
-int apus_build_received_signal(void) { return first_signal; }
+int apus_build_received_signal(void) {
+    // One that was sent may not have been taken: the thread that is to run the handler has not had a processor since.
+    // Seen are only those that the asking thread blocks.
+    sigset_t watched, mask, pending;
+    sigemptyset(&watched);
+    for (int index = 0; index < signal_count; index++) {
+        sigaddset(&watched, signals[index]);
+    }
+    pthread_sigmask(SIG_BLOCK, &watched, &mask);
+    int received = first_signal;
+    if (received == 0 && sigpending(&pending) == 0) {
+        for (int index = 0; index < signal_count; index++) {
+            if (sigismember(&pending, signals[index]) == 1) {
+                received = signals[index];
+            }
+        }
+    }
+    // Taken between the two looks.
+    if (received == 0) {
+        received = first_signal;
+    }
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    return received;
+}

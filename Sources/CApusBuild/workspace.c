@@ -264,7 +264,7 @@ static bool parse(struct request *request, int count, char *const *arguments) {
     return true;
 }
 
-static bool enter(struct failure *failure, const struct request *request) {
+static bool make_workspace(struct failure *failure, const struct request *request) {
     if (!make_namespaces(failure) || !make_root(failure) || !take_over_all(failure)) {
         return false;
     }
@@ -278,7 +278,12 @@ static bool enter(struct failure *failure, const struct request *request) {
             return failed(failure, "bind", source);
         }
     }
-    if (!leave_old_root(failure)) {
+    return leave_old_root(failure);
+}
+
+/// Without folders to bind, the command runs where its caller does, and is only watched over.
+static bool enter(struct failure *failure, const struct request *request) {
+    if (request->bind_count > 0 && !make_workspace(failure, request)) {
         return false;
     }
     return chdir(request->directory) == 0 ? true : failed(failure, "enter", request->directory);
@@ -425,7 +430,7 @@ static int end_like(int status) {
 int apus_workspace_run(int skipped, int count, char *const *arguments) {
     struct request request = {0};
     if (skipped > count || !parse(&request, count - skipped, arguments + skipped)) {
-        dprintf(STDERR_FILENO, "apus: a workspace needs (--bind SOURCE PLACE)... --directory FOLDER -- PROGRAM\n");
+        dprintf(STDERR_FILENO, "apus: a workspace needs [--bind SOURCE PLACE]... --directory FOLDER -- PROGRAM\n");
         return 64;
     }
     int caller = open_process(getppid());

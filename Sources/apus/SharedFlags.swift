@@ -53,7 +53,8 @@ extension Invocation {
         }
         return try Invocation(
             directory: here, environment: ProcessInfo.processInfo.environment,
-            console: Console(style: style, showsCommands: showsCommands, isVerbose: isVerbose), isDry: isDry)
+            console: Console(style: style, showsCommands: showsCommands, isVerbose: isVerbose), isDry: isDry,
+            isSupervising: true)
     }
 
     private static func currentDirectory() throws -> FilePath {

@@ -32,12 +32,19 @@ public struct CommandRunner: Sendable {
     public let console: Console
     /// With `-n` work is shown and not done.
     public let isDry: Bool
+    /// The program that watches over work, `apus` itself: should this process be killed, it ends the command and all that this
+    /// has started, which else would go on in the scratch folder or with a download. `nil`: nobody does.
+    public let supervisor: FilePath?
 
-    public init(environment: [String: String], directory: FilePath, console: Console, isDry: Bool = false) {
+    public init(
+        environment: [String: String], directory: FilePath, console: Console, isDry: Bool = false,
+        supervisor: FilePath? = nil
+    ) {
         self.environment = environment
         self.directory = directory
         self.console = console
         self.isDry = isDry
+        self.supervisor = supervisor
     }
 
     /// Asks a command something and waits for its answer. Runs with `-n` too; is not shown by `-x`.
@@ -65,6 +72,7 @@ public struct CommandRunner: Sendable {
         _ command: Command, line: @escaping @Sendable (CommandStream, String) -> Void
     ) async throws -> TerminationStatus {
         if announce(command) { return .exited(0) }
+        let command = try supervised(command)
         let lines = LineSink(line)
         return try await started(command) {
             try await Subprocess.run(
@@ -87,19 +95,22 @@ public struct CommandRunner: Sendable {
         }
     }
 
-    /// Runs a command that has the tool's own standard input, output and errors: what a user runs with `apus run`.
-    @discardableResult
-    public func runAttached(_ command: Command) async throws -> TerminationStatus {
-        if announce(command) { return .exited(0) }
-        console.clearProgress()
-        return try await started(command) {
-            try await Subprocess.run(
-                executable(of: command), arguments: Arguments(command.arguments), environment: variables(of: command),
-                workingDirectory: command.directory ?? directory, platformOptions: Self.options,
-                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false),
-                output: .currentStandardOutput, error: .currentStandardError
-            ).terminationStatus
+    /// The command with the supervisor in front.
+    func supervised(_ command: Command) throws -> Command {
+        // Those in a workspace have it already.
+        guard let supervisor, command.executable != supervisor.string else { return command }
+        if !command.executable.contains("/") {
+            let path = command.environment["PATH"].map { ["PATH": $0 ?? ""] } ?? environment
+            guard Programs.find(command.executable, environment: path) != nil else { throw notFound(command) }
         }
+        let place = ["--directory", (command.directory ?? directory).string]
+        return Command(
+            supervisor.string, [Workspace.commandName] + place + ["--", command.executable] + command.arguments,
+            environment: command.environment)
+    }
+
+    private func notFound(_ command: Command) -> ToolError {
+        ToolError("there is no program \(command.executable) on PATH", status: .unavailable)
     }
 
     /// Shows the command where `-x` or `-n` ask for it, and says whether that is all.
@@ -136,9 +147,7 @@ public struct CommandRunner: Sendable {
             return result
         } catch let error as SubprocessError {
             if Task.isCancelled { throw CancellationError() }
-            if error.code == .executableNotFound {
-                throw ToolError("there is no program \(command.executable) on PATH", status: .unavailable)
-            }
+            if error.code == .executableNotFound { throw notFound(command) }
             throw ToolError("cannot run \(command.executable): \(error)", status: .unavailable)
         }
     }

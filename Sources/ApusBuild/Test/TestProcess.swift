@@ -246,6 +246,7 @@ extension CommandRunner {
     fileprivate func runInGroup(
         _ command: Command, output: FileDescriptor, _ body: @escaping @Sendable (ProcessIdentifier) async -> Void
     ) async throws -> TerminationStatus {
+        let command = try supervised(command)
         var options = PlatformOptions()
         options.processGroupID = 0
         options.teardownSequence = [

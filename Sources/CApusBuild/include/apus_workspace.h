@@ -14,10 +14,11 @@ int apus_workspace_probe(void);
 
 /// Runs a command in a workspace and ends as it does. Arguments, after the first `skipped`:
 ///
-///     (--bind SOURCE PLACE)... --directory FOLDER -- PROGRAM ARGUMENT...
+///     [--bind SOURCE PLACE]... --directory FOLDER -- PROGRAM ARGUMENT...
 ///
-/// SOURCE appears at PLACE, which lies in APUS_WORKSPACE_FOLDER. The command starts in FOLDER. It is asked to end when the
-/// process that called us is gone, and killed with all its children when it does not. Returns the exit status.
+/// SOURCE appears at PLACE, which lies in APUS_WORKSPACE_FOLDER; without any, there is no workspace. The command starts in
+/// FOLDER. It is asked to end when the process that called us is gone, and killed with all its children when it does not.
+/// Returns the exit status.
 int apus_workspace_run(int skipped, int count, char *const *arguments);
 
 #endif
