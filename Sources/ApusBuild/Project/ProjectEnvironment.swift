@@ -29,6 +29,8 @@ public enum ProjectEnvironment {
         guard let toolchain = try? await Toolchain.find(invocation) else { return variables }
         variables["APUS_TOOLCHAIN"] = toolchain.root.string
         variables["APUS_TOOLCHAIN_VERSION"] = try? await toolchain.version(invocation)
+        let targets = (try? await TargetKeeper(invocation).list()) ?? []
+        variables["APUS_TARGETS"] = targets.filter { $0.state == .ready }.map(\.name).joined(separator: " ")
         guard let project = try? Project.find(from: invocation.directory) else { return variables }
         if let facts = try? await PackageFacts.of(project, toolchain: toolchain, invocation) {
             variables["APUS_PACKAGE"] = facts.name

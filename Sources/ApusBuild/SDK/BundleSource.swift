@@ -29,7 +29,7 @@ struct BundleSource: TargetSource {
     }
 
     /// `file:///x` too: then curl reads it, and it is checked as any other.
-    private static func isURL(_ place: String) -> Bool { place.contains("://") }
+    static func isURL(_ place: String) -> Bool { place.contains("://") }
 
     func fill(_ content: FilePath, for name: TargetName) async throws -> TargetRecord {
         let (file, sha256) = try await bundleFile(content)
@@ -49,7 +49,8 @@ struct BundleSource: TargetSource {
             name: name.description, tier: .full, triple: offer.triple,
             // A bundle may have several triples, so its identifier does not say which.
             sdk: offer.triple,
-            source: TargetRecord.Source(kind: .bundle, location: place, sha256: sha256),
+            source: TargetRecord.Source(
+                kind: .bundle, location: Self.isURL(place) ? place : invocation.path(place).string, sha256: sha256),
             compiler: TargetRecord.Compiler(
                 version: try await CompilerVersion.ask(invocation.commands),
                 sha256: try ContentHash.ofFile(toolchain.tool("swift-frontend")) ?? ""),

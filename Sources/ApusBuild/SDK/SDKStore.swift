@@ -49,4 +49,35 @@ public struct SDKStore: Sendable {
         }
         return names
     }
+
+    /// Options in records name files of the content as `{content}/…`, and linkers as `{linkers}/…`, so that the data folder
+    /// can be moved.
+    func expanded(_ option: String, content: FilePath) -> String {
+        option.replacing("{content}", with: content.string).replacing("{linkers}", with: linkers.string)
+    }
+
+    /// What keeps a target that was added from being built for.
+    struct Fault {
+        let text: String
+        /// The command that mends it.
+        let remedy: String
+    }
+
+    /// - Parameter compiler: What the machine's compiler says of itself; `nil`: there is none.
+    func fault(of record: TargetRecord, named name: TargetName, compiler: String?) -> Fault? {
+        let content = content(of: record, named: name)
+        let linker = record.linking.map { FilePath(expanded($0.linker[0], content: content)) }
+        for file in [content.appending("sdks"), linker] {
+            if let file, !Files.exists(file) {
+                return Fault(text: "its files are gone", remedy: KnownTarget.commandToAdd(name, like: record))
+            }
+        }
+        // What brings its own compiler is built for by that.
+        if record.toolchain == nil, record.compiler.version != compiler {
+            return Fault(
+                text: "it belongs to \(record.compiler.version), and swiftc is \(compiler ?? "not there")",
+                remedy: KnownTarget.commandToAdd(name, like: record, isForOtherCompiler: true))
+        }
+        return nil
+    }
 }

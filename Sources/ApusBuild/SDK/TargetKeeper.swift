@@ -132,6 +132,7 @@ public struct TargetKeeper: Sendable {
             throw ToolError(
                 "the target \(name) was not added", remedy: KnownTarget.commandToAdd(name), status: .unavailable)
         }
+        try await TargetResolver(invocation).require(record, named: name)
         let content = store.content(of: record, named: name)
         let compiler: FilePath
         if let toolchain = record.toolchain {
@@ -143,7 +144,7 @@ public struct TargetKeeper: Sendable {
         guard try ContentHash.ofFile(frontend) == record.compiler.sha256 else {
             throw ToolError(
                 "the compiler of \(name) has changed: \(frontend) is not the one that it was added with",
-                remedy: "apus target add \(name)", status: .unavailable)
+                remedy: KnownTarget.commandToAdd(name, like: record, isForOtherCompiler: true), status: .unavailable)
         }
         let lock = try lock(name)
         defer { withExtendedLifetime(lock) {} }

@@ -57,7 +57,8 @@ extension TargetKeeper {
         let record: TargetRecord?
         do { record = try store.record(of: name) } catch {
             return status(
-                nil, tier: nil, .broken, problem: (error as? ToolError)?.message, remedy: "apus target add \(name)")
+                nil, tier: nil, .broken, problem: (error as? ToolError)?.message, remedy: KnownTarget.commandToAdd(name)
+            )
         }
         guard let record else {
             if name == .host {
@@ -70,15 +71,8 @@ extension TargetKeeper {
                 nil, tier: tier, .missing,
                 problem: tier == .embedded ? "Zig, which links" : "a Swift SDK", remedy: KnownTarget.commandToAdd(name))
         }
-        let remedy = "apus target add \(name)" + (record.source.kind == .debian ? " --from debian" : "")
-        if !Files.exists(store.content(of: record, named: name).appending("sdks")) {
-            return status(record, tier: record.tier, .broken, problem: "its files are gone", remedy: remedy)
-        }
-        if record.toolchain == nil, record.compiler.version != version {
-            return status(
-                record, tier: record.tier, .broken,
-                problem: "it belongs to \(record.compiler.version), and swiftc is \(version ?? "not there")",
-                remedy: remedy)
+        if let fault = store.fault(of: record, named: name, compiler: version) {
+            return status(record, tier: record.tier, .broken, problem: fault.text, remedy: fault.remedy)
         }
         return status(record, tier: record.tier, .ready)
     }

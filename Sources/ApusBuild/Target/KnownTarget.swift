@@ -9,8 +9,28 @@ enum KnownTarget {
         switch defaultSource(of: name) {
         case .debian?: return "apus target add \(name) --from debian"
         case .embedded?: return "apus target add \(name)"
-        case .bundle?, nil:
-            return "apus target add \(name) --from SDK --checksum SHA256, where SDK is a Swift SDK's file or URL"
+        case .bundle?, nil: return commandToAddSDK(name)
+        }
+    }
+
+    private static func commandToAddSDK(_ name: TargetName) -> String {
+        "apus target add \(name) --from SDK --checksum SHA256, where SDK is a Swift SDK's file or URL"
+    }
+
+    /// The command that makes a target anew of what it was made of.
+    ///
+    /// - Parameter isForOtherCompiler: The machine's has changed: then a Swift SDK must be another one.
+    static func commandToAdd(_ name: TargetName, like record: TargetRecord, isForOtherCompiler: Bool = false) -> String
+    {
+        switch record.source.kind {
+        case .debian: return "apus target add \(name) --from debian"
+        case .embedded:
+            return "apus target add \(name)" + (defaultSource(of: name) == .embedded ? "" : " --from embedded")
+        case .bundle where isForOtherCompiler: return commandToAddSDK(name)
+        case .bundle:
+            let place = record.source.location
+            let checksum = BundleSource.isURL(place) ? " --checksum \(record.source.sha256)" : ""
+            return "apus target add \(name) --from \(Command.quoted(place))\(checksum)"
         }
     }
 

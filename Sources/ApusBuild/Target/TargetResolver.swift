@@ -34,11 +34,20 @@ public struct TargetResolver: Sendable {
             if name == .host { return .host(isExplicit: isExplicit) }
             throw notReady(name)
         }
-        if record.toolchain == nil { try await checkCompiler(of: record, name: name) }
+        try await require(record, named: name)
         return target(record, name: name, isExplicit: isExplicit)
     }
 
-    /// The target that a record describes. Its compiler is not looked at.
+    /// - Throws: `ToolError` (`unavailable`) where a target that was added cannot be built for any more.
+    func require(_ record: TargetRecord, named name: TargetName) async throws {
+        let compiler = record.toolchain == nil ? try await CompilerVersion.ask(invocation.commands) : nil
+        if let fault = store.fault(of: record, named: name, compiler: compiler) {
+            throw ToolError(
+                "the target \(name) is not ready: \(fault.text)", remedy: fault.remedy, status: .unavailable)
+        }
+    }
+
+    /// The target that a record describes, which is not looked at.
     func target(_ record: TargetRecord, name: TargetName, isExplicit: Bool) -> Target {
         let content = store.content(of: record, named: name)
         let architecture = Architecture.named(name.platform.architecture)?.architecture ?? .host
@@ -54,36 +63,20 @@ public struct TargetResolver: Sendable {
             options += ["-Xswiftc", "-module-cache-path", "-Xswiftc", modules.string]
             environment["SWIFT_EXEC_MANIFEST"] = Programs.find("swiftc", environment: invocation.environment)?.string
         }
-        options += record.buildOptions.map { expanded($0, content: content) }
+        options += record.buildOptions.map { store.expanded($0, content: content) }
         return Target(
             name: name, architecture: architecture, tier: record.tier, triple: record.triple, isExplicit: isExplicit,
             buildOptions: options, staticOptions: record.staticOptions,
-            testOptions: record.testOptions?.map { expanded($0, content: content) }, environment: environment,
+            testOptions: record.testOptions?.map { store.expanded($0, content: content) }, environment: environment,
             linkStep: record.linking.map { linking in
                 LinkStep(
-                    linker: linking.linker.map { expanded($0, content: content) },
+                    linker: linking.linker.map { store.expanded($0, content: content) },
                     libraries: linking.libraries.map { content.pushing(FilePath($0)) },
                     environment: ["ZIG_GLOBAL_CACHE_DIR": invocation.folders.cache.appending("zig").string])
             },
             sysroot: record.sysroot.map { content.pushing(FilePath($0)) },
             libraryFolders: record.libraryFolders.map { FilePath("/").pushing(FilePath($0)) },
             fingerprint: record.fingerprint)
-    }
-
-    /// Options in records name files of the content as `{content}/…`, and linkers as `{linkers}/…`, so that the data folder
-    /// can be moved.
-    private func expanded(_ option: String, content: FilePath) -> String {
-        option.replacing("{content}", with: content.string).replacing("{linkers}", with: store.linkers.string)
-    }
-
-    private func checkCompiler(of record: TargetRecord, name: TargetName) async throws {
-        let version = try await CompilerVersion.ask(invocation.commands)
-        guard version == record.compiler.version else {
-            throw ToolError(
-                "the target \(name) belongs to another compiler: it was added for \(record.compiler.version), and swiftc "
-                    + "is \(version)",
-                remedy: "apus target add \(name)", status: .unavailable)
-        }
     }
 
     private func notReady(_ name: TargetName) -> ToolError {

@@ -38,8 +38,10 @@ struct TargetResolverTests {
     }
 
     private func write(_ record: TargetRecord, _ invocation: Invocation) throws {
+        let store = SDKStore(folders: invocation.folders)
+        try Files.makeFolder(store.content(of: record, named: Self.arm64).appending("sdks"))
         try Files.write(
-            try record.encoded(), to: SDKStore(folders: invocation.folders).recordFile(of: Self.arm64))
+            try record.encoded(), to: store.recordFile(of: Self.arm64))
     }
 
     @Test("Nothing named: the machine's own target, whose programs bear their own names")
@@ -106,11 +108,27 @@ struct TargetResolverTests {
             let error = try await #require(throws: ToolError.self) {
                 try await TargetResolver(invocation).targets(flags: ["linux/arm64"])
             }
-            #expect(error.message.contains("it was added for Swift version 6, and swiftc is Swift version 7"))
-            #expect(error.remedy == "apus target add linux/arm64")
+            #expect(error.message.contains("it belongs to Swift version 6, and swiftc is Swift version 7"))
+            #expect(error.remedy == "apus target add linux/arm64 --from debian")
             try write(Self.record(version: "Swift version 7", toolchain: nil), invocation)
             #expect(try await TargetResolver(invocation).targets(flags: ["linux/arm64"])[0].environment.isEmpty)
         }
+    }
+
+    @Test("A target is mended by what it was made of")
+    func commandsToAdd() throws {
+        var record = Self.record(version: "Swift version 6", toolchain: nil)
+        func command(isForOtherCompiler: Bool = false) -> String {
+            KnownTarget.commandToAdd(Self.arm64, like: record, isForOtherCompiler: isForOtherCompiler)
+        }
+        #expect(command() == "apus target add linux/arm64 --from debian")
+        record.source.kind = .embedded
+        #expect(command() == "apus target add linux/arm64 --from embedded")
+        record.source = TargetRecord.Source(kind: .bundle, location: "/a b/x.zip", sha256: "12")
+        #expect(command() == "apus target add linux/arm64 --from '/a b/x.zip'")
+        record.source.location = "https://host/x.zip"
+        #expect(command() == "apus target add linux/arm64 --from https://host/x.zip --checksum 12")
+        #expect(command(isForOtherCompiler: true).hasPrefix("apus target add linux/arm64 --from SDK --checksum SHA256"))
     }
 
     @Test("Embedded targets have no tests, and say what they lack")
@@ -121,6 +139,11 @@ struct TargetResolverTests {
             record.testOptions = nil
             record.linking = TargetRecord.Linking(linker: ["{linkers}/zig", "cc"], libraries: ["support.c"])
             try write(record, invocation)
+            let gone = try await #require(throws: ToolError.self) {
+                try await TargetResolver(invocation).targets(flags: ["linux/arm64"])
+            }
+            #expect(gone.message == "the target linux/arm64 is not ready: its files are gone")
+            try Files.write("", to: invocation.folders.data.pushing("linkers/zig"))
             let target = try await TargetResolver(invocation).targets(flags: ["linux/arm64"])[0]
             #expect(throws: ToolError.self) { try target.testDestination() }
             #expect(target.destination.limits?.contains("Foundation") == true)
