@@ -186,6 +186,7 @@ public struct Builder: Sendable {
             try await driver.build(.product(product))
             if let step = destination.link { executable = try await step.link(executable, invocation) }
         } else {
+            try placement.check()
             let start = try check.begin()
             if relink { try Files.remove(executable) }
             try await driver.build(.product(product))

@@ -35,13 +35,23 @@ public struct Placement: Sendable, Equatable {
 
     func resource(_ bundle: FilePath) -> FilePath { folder.appending(bundle.lastComponent?.string ?? "resources") }
 
+    /// Says now what `put` would say after minutes of compiling, as far as that can be known.
+    func check() throws {
+        if Files.isFolder(file) {
+            throw ToolError("\(file) is a folder, so no program can be put there", status: .cannotCreate)
+        }
+        var nearest = folder
+        while !Files.exists(nearest), nearest.removeLastComponent() {}
+        if unsafe access(nearest.string, W_OK | X_OK) != 0 {
+            throw ToolError("cannot write \(file): \(Errno(rawValue: errno))", status: .cannotCreate)
+        }
+    }
+
     /// Puts a program and its resources there. Resources first: a program that can be seen has them.
     ///
     /// - Throws: `ToolError`; then what was there before is there still.
     func put(executable: FilePath, resources: [FilePath]) throws {
-        if Files.isFolder(file) {
-            throw ToolError("\(file) is a folder, so no program can be put there", status: .cannotCreate)
-        }
+        try check()
         for bundle in resources { try Files.copyFolder(bundle, to: resource(bundle)) }
         try Files.copy(executable, to: file)
     }
