@@ -26,7 +26,8 @@ public struct LinkStep: Sendable, Equatable, CustomStringConvertible {
     func command(linking object: FilePath, to program: FilePath) -> Command {
         Command(
             linker[0], linker.dropFirst() + [object.string] + libraries.map(\.string) + ["-o", program.string],
-            environment: environment)
+            // Always the same: Zig compiles its C library once where it is called above its own folder, and once elsewhere.
+            in: "/", environment: environment)
     }
 
     /// Links the program.
