@@ -21,7 +21,7 @@ let pollerScenarios = [
     Scenario(
         "poller-threads", count: 200, run: { run in runThreads(4) { _ in exchangeOverSockets(run, rounds: run.count) } }
     ),
-    Scenario("poller-generations", count: 70_000, run: pollerGenerations),
+    Scenario("poller-generations", count: 70_000, needsAll: true, run: pollerGenerations),
     Scenario("poller-hang-ups", count: 1, run: pollerHangUps),
     Scenario("poller-hang-up-watch", count: 500, run: pollerHangUpWatch),
     Scenario("poller-does-not-spin", count: 50, run: pollerDoesNotSpin),

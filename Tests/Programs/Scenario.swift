@@ -11,11 +11,14 @@ struct Scenario: Sendable {
     let name: String
     /// How much of whatever the scenario does, where the command line does not say.
     let count: Int
+    /// Less would not do: it counts past a limit, or how often something happens.
+    let needsAll: Bool
     let run: @Sendable (Run) -> Void
 
-    init(_ name: String, count: Int = 1, run: @escaping @Sendable (Run) -> Void) {
+    init(_ name: String, count: Int = 1, needsAll: Bool = false, run: @escaping @Sendable (Run) -> Void) {
         self.name = name
         self.count = count
+        self.needsAll = needsAll
         self.run = run
     }
 }
@@ -79,6 +82,8 @@ func runScenario(_ arguments: [String]) {
         exitProcess(64)
     }
     var count = scenario.count
+    // An emulator takes ten or twenty times as long.
+    if count >= 1000, !scenario.needsAll { count = max(100, count / Settings.share) }
     var seed = apus_random_seed() >> 32
     for argument in arguments.dropFirst(2) {
         if let number = Int(argument) {
@@ -98,6 +103,8 @@ func runScenario(_ arguments: [String]) {
 enum Settings {
     static let workers = text("APUS_WORKERS").flatMap { Int($0) } ?? 2
     static let debug = text("APUS_DEBUG") ?? ""
+    /// One part in so many of what is done many times is enough (`APUS_TEST_SHARE`).
+    static let share = text("APUS_TEST_SHARE").flatMap { Int($0) } ?? 1
 
     private static func text(_ name: String) -> String? {
         unsafe apus_environment(name).map { unsafe String(cString: $0) }
