@@ -74,7 +74,7 @@ extension Files {
 
     private static func writing<Result>(_ file: FilePath, _ body: () throws -> Result) throws -> Result {
         do { return try body() } catch let error as Errno {
-            throw ToolError("cannot write \(file): \(error)", status: .cannotCreate)
+            throw failure("cannot write \(file)", error)
         }
     }
 }

@@ -4,7 +4,7 @@
 // full disk or two calls at once leave the old file or the new one, never half of one.
 
 internal import FoundationEssentials
-private import Glibc
+internal import Glibc
 public import SystemPackage
 
 /// Files and folders, with errors that name them.
@@ -68,28 +68,57 @@ public enum Files {
         }
     }
 
+    /// Removes what calls that were killed have left of writing a file (`replace`, `PassingFolder`): what was not
+    /// touched for a day.
+    static func removeRemains(of file: FilePath, olderThan seconds: Int = 86_400) {
+        let folder = file.removingLastComponent()
+        let start = ".\(file.lastComponent?.string ?? "")."
+        for name in (try? names(in: folder)) ?? [] where name.hasPrefix(start) && name.hasSuffix(".tmp") {
+            let path = folder.appending(name)
+            guard UInt64(name.dropFirst(start.count).dropLast(".tmp".count)) != nil, let changed = changeTime(of: path),
+                time(nil) - changed.tv_sec >= seconds
+            else { continue }
+            try? remove(path)
+        }
+    }
+
+    /// When a file's content or its name was changed last, of a link what it leads to.
+    static func changeTime(of path: FilePath) -> timespec? {
+        var status = stat()
+        // SAFETY: `status` lives until the end of this function, and is written to by this call only.
+        return unsafe stat(path.string, &status) == 0 ? status.st_ctim : nil
+    }
+
     /// Removes a file, or a folder with all that is in it. What is not there is fine.
     public static func remove(_ path: FilePath) throws {
         do {
             try FileManager.default.removeItem(atPath: path.string)
         } catch {
             if !exists(path) { return }
-            throw ToolError("cannot remove \(path): \(reason(error))", status: .cannotCreate)
+            throw failure("cannot remove \(path)", error)
         }
     }
 
     static func naming(_ path: FilePath, _ operation: String, _ body: () throws -> Void) throws {
-        do { try body() } catch let error as ToolError { throw error } catch {
-            throw ToolError("cannot \(operation) \(path): \(reason(error))", status: .cannotCreate)
+        do { try body() } catch let error as ToolError { throw error } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw failure("cannot \(operation) \(path)", error)
         }
     }
 
-    /// The system's words for what went wrong, without Foundation's around them.
-    private static func reason(_ error: any Error) -> String {
-        if let error = error as? Errno { return error.description }
-        if let error = error as? CocoaError, let posix = error.underlying as? POSIXError {
-            return Errno(rawValue: posix.code.rawValue).description
-        }
-        return String(describing: error)
+    /// A file that cannot be written, and why: not allowed is another status than no space.
+    static func failure(_ message: String, _ error: any Error) -> ToolError {
+        let number = systemError(in: error)
+        let isForbidden = number.map { [.permissionDenied, .notPermitted, .readOnlyFileSystem].contains($0) } ?? false
+        // The system's words, without Foundation's around them.
+        return ToolError(
+            "\(message): \(number?.description ?? String(describing: error))",
+            status: isForbidden ? .noPermission : .cannotCreate)
+    }
+
+    private static func systemError(in error: any Error) -> Errno? {
+        if let error = error as? Errno { return error }
+        return ((error as? CocoaError)?.underlying as? POSIXError).map { Errno(rawValue: $0.code.rawValue) }
     }
 }

@@ -23,9 +23,10 @@ public enum PassingFolder {
         let name = path.lastComponent?.string ?? "apus"
         let folder = path.removingLastComponent().appending(".\(name).\(UInt64.random(in: .min ... .max)).tmp")
         try Files.makeFolder(folder.removingLastComponent())
+        Files.removeRemains(of: path)
         // Fails if somebody has made it before us.
         guard unsafe mkdir(folder.string, 0o700) == 0 else {
-            throw ToolError("cannot make the folder \(folder): \(Errno(rawValue: errno))", status: .cannotCreate)
+            throw Files.failure("cannot make the folder \(folder)", Errno(rawValue: errno))
         }
         do {
             let result = try await body(folder)

@@ -279,7 +279,7 @@ extension Files {
     static func makeFifo(_ path: FilePath) throws {
         try Files.remove(path)
         guard unsafe mkfifo(path.string, 0o600) == 0 else {
-            throw ToolError("cannot make the named pipe \(path): \(Errno(rawValue: errno))", status: .cannotCreate)
+            throw failure("cannot make the named pipe \(path)", Errno(rawValue: errno))
         }
     }
 }
