@@ -18,6 +18,8 @@ struct BuildManifest: Sendable, Equatable {
     }
 
     let steps: [Step]
+    /// All of it could be read. Where it could not, nobody knows what a product is made of.
+    let isUnderstood: Bool
     /// Which step makes a file or a virtual node.
     private let makers: [String: Int]
 
@@ -28,6 +30,14 @@ struct BuildManifest: Sendable, Equatable {
     init(text: String) {
         var steps: [Step] = []
         var isInCommands = false
+        var isUnderstood = true
+        func list(_ text: Substring) -> [String] {
+            guard let list = try? JSONDecoder().decode([String].self, from: Data(text.utf8)) else {
+                isUnderstood = false
+                return []
+            }
+            return list
+        }
         for line in text.split(separator: "\n") {
             if !line.hasPrefix(" ") {
                 isInCommands = line.hasPrefix("commands:")
@@ -37,9 +47,9 @@ struct BuildManifest: Sendable, Equatable {
                 let value = line[line.index(after: colon)...].drop { $0 == " " }
                 switch line[..<colon].drop(while: { $0 == " " }) {
                 case "tool": steps[steps.count - 1].tool = String(value)
-                case "inputs": steps[steps.count - 1].inputs = Self.list(value)
-                case "outputs": steps[steps.count - 1].outputs = Self.list(value)
-                case "args": steps[steps.count - 1].arguments = Self.list(value)
+                case "inputs": steps[steps.count - 1].inputs = list(value)
+                case "outputs": steps[steps.count - 1].outputs = list(value)
+                case "args": steps[steps.count - 1].arguments = list(value)
                 default: break
                 }
             }
@@ -47,11 +57,8 @@ struct BuildManifest: Sendable, Equatable {
         var makers: [String: Int] = [:]
         for (index, step) in steps.enumerated() { for output in step.outputs { makers[output] = index } }
         self.steps = steps
+        self.isUnderstood = isUnderstood
         self.makers = makers
-    }
-
-    private static func list(_ text: Substring) -> [String] {
-        (try? JSONDecoder().decode([String].self, from: Data(text.utf8))) ?? []
     }
 
     /// What the step that plans the build reads: the manifests, and the folders of the root package's targets.

@@ -10,8 +10,8 @@ public import SystemPackage
 public struct Toolchain: Sendable, Equatable {
     /// Its `usr` folder: `bin/swiftc` and `lib/swift` are in it. Without symbolic links.
     public let root: FilePath
-    /// Different for different toolchains, the same for copies of one at the same place: a hash of samples of the compiler,
-    /// of SwiftPM and of the system's C library that static programs are made of. File times do not count.
+    /// Different for different toolchains, the same for copies of one at the same place: a hash of samples of the
+    /// compiler and of SwiftPM. File times do not count.
     public let identity: String
 
     /// `bin/NAME`.
@@ -101,18 +101,25 @@ func realPath(_ path: FilePath) throws -> FilePath {
 extension Invocation {
     /// The program of that name which comes first on PATH.
     public func programOnPath(_ name: String) -> FilePath? {
-        for folder in (environment["PATH"] ?? "").split(separator: ":") where folder.hasPrefix("/") {
-            let file = FilePath(String(folder)).appending(name)
-            if FileManager.default.isExecutableFile(atPath: file.string) { return file }
+        for folder in programFolders {
+            let file = folder.appending(name)
+            // (A folder may be "executed" too.)
+            if FileManager.default.isExecutableFile(atPath: file.string), !Files.isFolder(file) { return file }
         }
         return nil
+    }
+
+    /// The folders on PATH; where it is not set, those that a login has. Relative ones would be others in each folder.
+    private var programFolders: [FilePath] {
+        (environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
+            .map { FilePath(String($0)) }
     }
 
     /// The programs `apus-NAME` on PATH, by NAME.
     public func plugins() -> [String] {
         var names: Set<String> = []
-        for folder in (environment["PATH"] ?? "").split(separator: ":") where folder.hasPrefix("/") {
-            for name in (try? FileManager.default.contentsOfDirectory(atPath: String(folder))) ?? []
+        for folder in programFolders {
+            for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
             where name.hasPrefix("apus-") {
                 names.insert(String(name.dropFirst("apus-".count)))
             }

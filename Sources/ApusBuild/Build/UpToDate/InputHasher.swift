@@ -4,6 +4,7 @@
 
 internal import Dispatch
 internal import FoundationEssentials
+private import Glibc
 internal import Synchronization
 internal import SystemPackage
 
@@ -46,6 +47,10 @@ final class InputHasher: Sendable {
         var hash = ContentHash()
         for name in try entries(of: path) {
             let entry = path.pushing(FilePath(name))
+            // Copied as links.
+            if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: entry.string) {
+                hash.add("link \(name)", target)
+            }
             if !Files.isFolder(entry) { try hash.add(name, contentsOf: entry) } else { hash.add(name, "folder") }
         }
         return hash.finish()
@@ -55,17 +60,34 @@ final class InputHasher: Sendable {
     /// of these for sources.
     static func names(in folder: FilePath) throws -> String {
         var hash = ContentHash()
+        try walk(folder) { path, isFolder in hash.add(isFolder ? "folder" : "file", path) }
+        return hash.finish()
+    }
+
+    /// A folder, and those in it, in which names count: each has changed when a file was put into it or taken out of
+    /// it.
+    static func folders(in folder: FilePath) throws -> [FilePath] {
+        var folders = [folder]
+        try walk(folder) { path, isFolder in if isFolder { folders.append(folder.pushing(FilePath(path))) } }
+        return folders
+    }
+
+    private static func walk(_ folder: FilePath, _ body: (_ path: String, _ isFolder: Bool) -> Void) throws {
+        // What a package has built is no source of it. Among sources `bin` is a folder as any other.
+        let isPackage = Files.exists(folder.appending("Package.swift"))
         var open = [""]
+        // Links may lead back to where one came from.
+        var seen: Set<FileIdentity> = []
         while let relative = open.popLast() {
-            let entries = try directory(relative.isEmpty ? folder : folder.pushing(FilePath(relative)))
-            for (name, isFolder) in entries where !name.hasPrefix(".") {
+            let place = relative.isEmpty ? folder : folder.pushing(FilePath(relative))
+            if let identity = FileIdentity(of: place), !seen.insert(identity).inserted { continue }
+            for (name, isFolder) in try directory(place) where !name.hasPrefix(".") {
+                if isPackage && relative.isEmpty && name == "bin" && isFolder { continue }
                 let path = relative.isEmpty ? name : "\(relative)/\(name)"
-                if relative.isEmpty && name == "bin" && isFolder { continue }
-                hash.add(isFolder ? "folder" : "file", path)
+                body(path, isFolder)
                 if isFolder { open.append(path) }
             }
         }
-        return hash.finish()
     }
 
     private static func directory(_ folder: FilePath) throws -> [(name: String, isFolder: Bool)] {
@@ -81,5 +103,19 @@ final class InputHasher: Sendable {
         do { return try FileManager.default.subpathsOfDirectory(atPath: folder.string).sorted() } catch {
             throw ToolError("cannot read the folder \(folder)", status: .noInput)
         }
+    }
+}
+
+/// Which file or folder it is, by whatever path.
+private struct FileIdentity: Hashable {
+    let device: UInt64
+    let number: UInt64
+
+    init?(of path: FilePath) {
+        var status = stat()
+        // SAFETY: `status` lives until the end of this function, and is written to by this call only.
+        guard unsafe stat(path.string, &status) == 0 else { return nil }
+        device = UInt64(status.st_dev)
+        number = UInt64(status.st_ino)
     }
 }

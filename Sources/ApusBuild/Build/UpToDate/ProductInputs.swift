@@ -25,6 +25,10 @@ struct ProductInputs: Sendable, Equatable {
             driver.surroundings.outside(FilePath(path)).string + (path.hasSuffix("/") ? "/" : "")
         }
         let manifest = try BuildManifest.read(driver.manifest)
+        guard manifest.isUnderstood else {
+            volatility = "SwiftPM's list of steps is not written as this version of apus knows it"
+            return
+        }
         let scratch = driver.surroundings.inside(driver.scratch).string
         let suffix = "/\(driver.settings.configuration.rawValue)/\(product)"
         guard
@@ -37,11 +41,10 @@ struct ProductInputs: Sendable, Equatable {
         }
         let steps = manifest.steps(for: program)
         let made = scratch + "/"
-        let toolchain = driver.toolchain.root.string + "/"
         /// What SwiftPM has fetched is read and not made.
         let fetched = ["checkouts/", "artifacts/"].map { made + $0 }
         func isInput(_ path: String) -> Bool {
-            path.hasPrefix("/") && !path.hasPrefix(toolchain)
+            path.hasPrefix("/") && !Self.isOfToolchain(path, driver.toolchain)
                 && (!path.hasPrefix(made) || fetched.contains(where: path.hasPrefix))
         }
 
@@ -67,12 +70,40 @@ struct ProductInputs: Sendable, Equatable {
                 files.insert(outside(path))
             }
         }
+        if driver.settings.linkage == .static, driver.destination.arguments.isEmpty {
+            let options = steps.first { $0.outputs.contains(program) }?.arguments ?? []
+            let folders = objectFolders.map { FilePath(outside($0)) }
+            for name in Self.libraries(of: product, options: options, folders) {
+                if let library = SystemLibraries.archive(name) { files.insert(library.string) }
+            }
+        }
         for path in manifest.structure {
             if path.hasSuffix("/") { folders.insert(outside(path)) } else { files.insert(outside(path)) }
         }
         try addManifests(of: driver)
         // Virtual file systems of the kernel's say something else each time.
         files = files.filter { !$0.hasPrefix("/dev/") && !$0.hasPrefix("/proc/") }
+    }
+
+    /// Of a file: the toolchain has brought it along, so the toolchain's identity stands for it.
+    ///
+    /// Its root alone does not tell: that may be `/usr`, where a container's `/usr/src/app` and the system's headers
+    /// are too.
+    private static func isOfToolchain(_ path: String, _ toolchain: Toolchain) -> Bool {
+        let root = toolchain.root.string + "/"
+        guard path.hasPrefix(root) else { return false }
+        let inner = path.dropFirst(root.count)
+        return ["bin/", "lib/swift/", "lib/swift_static/", "lib/clang/"].contains(where: inner.hasPrefix)
+    }
+
+    /// The names of the libraries that the linker was asked for: by its options, and by the modules that it links,
+    /// which the driver puts into a list (`-lz`).
+    private static func libraries(of product: String, options: [String], _ folders: [FilePath]) -> Set<String> {
+        let list = product.replacing("-", with: "_") + ".autolink"
+        let lines = folders.flatMap { folder in
+            ((try? Files.readText(folder.appending(list))) ?? "").split(separator: "\n").map(String.init)
+        }
+        return Set((options + lines).filter { $0.hasPrefix("-l") }.map { String($0.dropFirst(2)) })
     }
 
     /// Adds the manifests of the packages that the files belong to, and what SwiftPM reads besides.

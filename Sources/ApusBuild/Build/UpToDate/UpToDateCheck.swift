@@ -23,6 +23,8 @@ struct UpToDateCheck: Sendable {
         case place(executable: FilePath, resources: [FilePath])
         /// SwiftPM must be asked, for these reasons. `relink`: it does not know that it has to link again.
         case build(reasons: [String], relink: Bool)
+
+        var isFresh: Bool { if case .fresh = self { true } else { false } }
     }
 
     private var file: FilePath {
@@ -32,20 +34,22 @@ struct UpToDateCheck: Sendable {
     /// - Parameter placement: Where the product was asked for.
     func ask(_ placement: Placement) throws -> Answer {
         guard let text = try? Files.readText(file), let last = BuildRecord(text: text) else {
-            return .build(reasons: ["it has not been built before"], relink: false)
+            // What may lie there was perhaps linked with another C library.
+            return .build(reasons: ["it has not been built before"], relink: true)
         }
+        let now = try record(files: last.files.keys, folders: last.names.keys, by: hasher)
+        let systemHasChanged =
+            last.settings[Self.system] != now.settings[Self.system]
+            || now.files.contains { SystemLibraries.isArchive($0.key) && last.files[$0.key] != .some($0.value) }
         if let reason = last.settings["volatile"] {
-            return .build(reasons: [reason.replacing("_", with: " ")], relink: false)
+            return .build(reasons: [reason.replacing("_", with: " ")], relink: systemHasChanged)
         }
-        let now = try record(files: last.files.keys, folders: last.names.keys)
         let reasons = last.differences(from: now, relativeTo: driver.project.root)
-        guard reasons.isEmpty else {
-            let systemHasChanged = last.settings[Self.system] != now.settings[Self.system]
-            return .build(reasons: reasons, relink: systemHasChanged)
-        }
+        guard reasons.isEmpty else { return .build(reasons: reasons, relink: systemHasChanged) }
         let bundles = last.resources.keys.sorted().map { FilePath($0) }
         let isPlaced =
-            try ContentHash.ofFile(placement.file) == last.executable
+            try FileManager.default.isExecutableFile(atPath: placement.file.string)
+            && ContentHash.ofFile(placement.file) == last.executable
             && bundles.allSatisfy { try InputHasher.content(placement.resource($0)) == last.resources[$0.string] }
         if isPlaced { return .fresh(resources: bundles) }
         let executable = driver.products.appending(product)
@@ -66,7 +70,7 @@ struct UpToDateCheck: Sendable {
         try Files.remove(file)
         let mark = driver.scratch.appending("records").appending("start-\(product)")
         try Files.write("", to: mark)
-        guard let time = Self.changeTime(mark) else {
+        guard let time = Files.changeTime(of: mark) else {
             throw ToolError("cannot read \(mark)", status: .noInput)
         }
         return Start(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
@@ -74,12 +78,15 @@ struct UpToDateCheck: Sendable {
 
     /// Records what was built.
     func finish(_ inputs: ProductInputs, executable: FilePath, since start: Start) throws {
-        var record = try record(files: inputs.files, folders: inputs.folders)
+        // Read anew: what this call had read before may have been changed by the time at which SwiftPM was started.
+        var record = try record(files: inputs.files, folders: inputs.folders, by: InputHasher())
         record.executable = try ContentHash.ofFile(executable) ?? ""
         for bundle in inputs.resources { record.resources[bundle.string] = try InputHasher.content(bundle) }
         if let reason = inputs.volatility {
             record.settings["volatile"] = reason.replacing(" ", with: "_")
-        } else if let changed = inputs.files.union(inputs.folders).first(where: { wasWritten($0, since: start) }) {
+        } else if let changed = try inputs.files.first(where: { wasWritten($0, since: start) })
+            ?? folders(inputs.folders).first(where: { wasWritten($0, since: start) })
+        {
             driver.invocation.console.detail("\(changed) was written while \(product) was built")
             return
         }
@@ -87,22 +94,24 @@ struct UpToDateCheck: Sendable {
         try Files.write(text, to: file)
     }
 
+    /// All folders in these, however deep: a file that came while SwiftPM ran has changed the one that it is in.
+    private func folders(_ tops: Set<String>) throws -> [String] {
+        try tops.flatMap { try InputHasher.folders(in: FilePath($0)).map(\.string) }
+    }
+
     private func wasWritten(_ path: String, since start: Start) -> Bool {
         // These SwiftPM writes itself.
         if path.hasPrefix(driver.scratch.string + "/") || path.hasSuffix("/Package.resolved") { return false }
-        guard let time = Self.changeTime(FilePath(path)) else { return false }
+        guard let time = Files.changeTime(of: FilePath(path)) else { return false }
         return (time.tv_sec, time.tv_nsec) >= (start.seconds, start.nanoseconds)
-    }
-
-    private static func changeTime(_ path: FilePath) -> timespec? {
-        var status = stat()
-        return unsafe stat(path.string, &status) == 0 ? status.st_ctim : nil
     }
 
     private static let system = "the system's C library"
 
     /// What there is now.
-    private func record(files: some Collection<String>, folders: some Collection<String>) throws -> BuildRecord {
+    private func record(
+        files: some Collection<String>, folders: some Collection<String>, by hasher: InputHasher
+    ) throws -> BuildRecord {
         var record = BuildRecord()
         record.settings = settings(try mentionedVariables(in: files))
         record.files = try hasher.contents(files)
@@ -130,19 +139,8 @@ struct UpToDateCheck: Sendable {
         return settings
     }
 
-    private static let systemLibrary: String = {
-        #if arch(x86_64)
-        let folder = "x86_64-linux-gnu"
-        #elseif arch(arm64)
-        let folder = "aarch64-linux-gnu"
-        #else
-        let folder = "riscv64-linux-gnu"
-        #endif
-        for path in ["/usr/lib/\(folder)/libc.a", "/usr/lib64/libc.a", "/usr/lib/libc.a"] {
-            if let hash = try? ContentHash.ofFile(FilePath(path)) { return hash }
-        }
-        return "-"
-    }()
+    private static let systemLibrary =
+        SystemLibraries.archive("c").flatMap { (try? ContentHash.ofFile($0)) ?? nil } ?? "-"
 
     /// Personal variables count where a manifest names them.
     private func mentionedVariables(in files: some Collection<String>) throws -> [String] {
