@@ -5,9 +5,7 @@
 
 import ApusBuild
 import ArgumentParser
-import Glibc
 
-@main
 struct Apus: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus",
@@ -15,6 +13,7 @@ struct Apus: AsyncParsableCommand {
         discussion: """
             Other commands can be added: a program apus-NAME on PATH is apus NAME.
             """,
+        version: "apus version \(ToolVersion.current) \(Platform.host)",
         subcommands: [
             BuildCommand.self,
             RunCommand.self,
@@ -29,15 +28,6 @@ struct Apus: AsyncParsableCommand {
             EnvCommand.self,
             VersionCommand.self,
             CompletionCommand.self,
-            InWorkspaceCommand.self,
         ]
     )
-
-    // Not `async`: the system's way of that ends the main thread, and the C library of a static program sorts the unwinding
-    // tables of everything that is linked for it. That took longer than all else that a short call does. Detached: the main
-    // actor's thread waits below.
-    static func main() {
-        Task.detached { await Main.run(arguments: Array(CommandLine.arguments.dropFirst())) }
-        while true { pause() }
-    }
 }

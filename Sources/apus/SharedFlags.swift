@@ -25,17 +25,21 @@ struct ConsoleFlags: ParsableArguments {
         help: "Print events on standard output, one JSON object a line.")
     var json = false
 
-    @Option(name: .customShort("C"), help: ArgumentHelp("Work in this folder.", valueName: "dir"))
+    @Option(
+        name: .customShort("C"), help: ArgumentHelp("Work in this folder.", valueName: "dir"), completion: .directory)
     var directory: String?
 
     /// The call that these flags describe.
     func invocation() throws -> Invocation {
         try .current(
-            style: json ? .json : Self.isTerminal ? .terminal : .plain, showsCommands: showsCommands,
+            style: json ? .json : Console.isTerminal ? .terminal : .plain, showsCommands: showsCommands,
             isVerbose: verbose, isDry: isDry, directory: directory)
     }
+}
 
-    private static var isTerminal: Bool { isatty(2) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb" }
+extension Console {
+    /// Whether lines of progress can be shown, and replaced.
+    static var isTerminal: Bool { isatty(2) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb" }
 }
 
 extension Invocation {
@@ -105,7 +109,8 @@ struct TargetFlags: ParsableArguments {
         name: [.customLong("target"), .customLong("target", withSingleDash: true)],
         help: ArgumentHelp(
             "For what to build: linux/arm64, a triple; see apus target list. May be repeated, or several with commas.",
-            valueName: "target"))
+            valueName: "target"),
+        completion: .targets)
     var targets: [String] = []
 
     /// What the flags, or else the environment, ask for; this machine, where nobody has named any.
@@ -117,6 +122,17 @@ struct TargetFlags: ParsableArguments {
     func selected(_ invocation: Invocation) async throws -> [Target] {
         try await TargetResolver(invocation).targets(flags: targets)
     }
+}
+
+/// What the shell offers while a word is being written.
+extension CompletionKind {
+    /// Products of the package in this folder that can be built to programs.
+    static var products: CompletionKind {
+        .shellCommand("apus env APUS_PRODUCTS 2>/dev/null | tr ' ' '\\n'")
+    }
+
+    /// Targets that need not be explained.
+    static var targets: CompletionKind { .list(TargetName.known.map(\.description) + ["host"]) }
 }
 
 /// Hands a value over to a task that outlives nobody: the parsed command, which is not Sendable, to the task that runs it.

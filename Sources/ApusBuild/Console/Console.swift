@@ -37,7 +37,7 @@ public final class Console: Sendable {
         style: Style,
         showsCommands: Bool = false,
         isVerbose: Bool = false,
-        output: @escaping Writer = { _ = try? FileDescriptor.standardOutput.writeAll($0.utf8) },
+        output: @escaping Writer = Console.writeOutput,
         errors: @escaping Writer = { _ = try? FileDescriptor.standardError.writeAll($0.utf8) }
     ) {
         self.style = style
@@ -51,7 +51,8 @@ public final class Console: Sendable {
     public func progress(_ text: String) {
         guard style == .terminal else { return }
         progressLine.withLock { line in
-            errors("\r\u{1B}[K" + text)
+            // What is too long for the terminal is cut off: on a second line it could not be replaced.
+            errors("\r\u{1B}[K\u{1B}[?7l" + text + "\u{1B}[?7h")
             line = text
         }
     }
@@ -86,7 +87,8 @@ public final class Console: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(event) else { return }
-        output(String(decoding: data, as: UTF8.self) + "\n")
+        // Targets that are built side by side have theirs at the same time.
+        withoutProgress { output(String(decoding: data, as: UTF8.self) + "\n") }
     }
 
     /// Takes the line of progress away. At the end, and before a child process gets the terminal.
@@ -98,8 +100,22 @@ public final class Console: Sendable {
         progressLine.withLock { line in
             if !line.isEmpty { errors("\r\u{1B}[K") }
             body()
-            // A line of progress that stays true is shown again below what has just been said.
             line = ""
+        }
+    }
+
+    // MARK: - Standard output
+
+    private static let failure = Mutex<Errno?>(nil)
+
+    /// Why something that was said on standard output has not reached anybody. `nil`: all of it has.
+    public static var outputFailure: Errno? { failure.withLock { $0 } }
+
+    /// Writes to standard output. What goes wrong is kept for the call's end: whoever reads results must not take a
+    /// part of them for all.
+    public static func writeOutput(_ text: String) {
+        do { _ = try FileDescriptor.standardOutput.writeAll(text.utf8) } catch {
+            failure.withLock { $0 = $0 ?? (error as? Errno) ?? .ioError }
         }
     }
 }

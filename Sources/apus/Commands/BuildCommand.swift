@@ -9,17 +9,18 @@ struct BuildCommand: AsyncParsableCommand {
         commandName: "build",
         abstract: "Build programs: optimised and fully static, into the package's bin folder.",
         discussion: """
-            Without PRODUCT: all executable products of the package. The program is bin/NAME, or
+            Without PRODUCT: all executable products of the package. The program is bin/NAME, or \
             bin/NAME-OS-ARCH[-VARIANT] whenever a target is named.
             """
     )
 
-    @Argument(help: "The executable products to build.")
+    @Argument(help: "The executable products to build.", completion: .products)
     var products: [String] = []
 
     @Option(
         name: .customShort("o"),
-        help: ArgumentHelp("Where the program goes; a folder, if there are several.", valueName: "path"))
+        help: ArgumentHelp("Where the program goes; a folder, if there are several.", valueName: "path"),
+        completion: .file())
     var output: String?
 
     @OptionGroup var targets: TargetFlags

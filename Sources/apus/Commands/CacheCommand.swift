@@ -9,8 +9,8 @@ struct CacheCommand: ParsableCommand {
         commandName: "cache",
         abstract: "Show, trim or clear what packages share.",
         discussion: """
-            Compiled code and results of tests are kept by their content and shared by all packages and clones. All of it
-            can be made again. It may be removed while builds are under way: they keep what they use.
+            Compiled code and results of tests are kept by their content and shared by all packages and clones. All \
+            of it can be made again. It may be removed while builds are under way: they keep what they use.
             """,
         subcommands: [Stat.self, Trim.self, Clear.self],
         defaultSubcommand: Stat.self

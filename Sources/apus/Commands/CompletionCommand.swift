@@ -14,7 +14,9 @@ struct CompletionCommand: ParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("bash, zsh or fish.", valueName: "shell"))
+    @Argument(
+        help: ArgumentHelp("bash, zsh or fish.", valueName: "shell"),
+        completion: .list(CompletionShell.allCases.map(\.rawValue)))
     var shell: String
 
     func run() throws {
@@ -24,6 +26,6 @@ struct CompletionCommand: ParsableCommand {
                 remedy: "there are some for " + CompletionShell.allCases.map(\.rawValue).joined(separator: ", "),
                 status: .usage)
         }
-        print(Apus.completionScript(for: shell))
+        Console.writeOutput(Apus.completionScript(for: shell) + "\n")
     }
 }

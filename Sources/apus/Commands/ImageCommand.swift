@@ -9,18 +9,19 @@ struct ImageCommand: AsyncParsableCommand {
         commandName: "image",
         abstract: "Build a program, and make an OCI image of it: to a file, a folder or a registry.",
         discussion: """
-            The image holds the static program (in /app), CA certificates, users and nothing else; the same sources give
-            the same bytes. No daemon is needed. With several targets it is an index of images. Without -o and --push it
-            is written to bin/PRODUCT.tar, which docker load, podman load and skopeo read.
+            The image holds the static program (in /app), CA certificates, users and nothing else; the same sources \
+            give the same bytes. No daemon is needed. With several targets it is an index of images. Without -o and \
+            --push it is written to bin/PRODUCT.tar, which docker load, podman load and skopeo read.
             """
     )
 
-    @Argument(help: "The executable product; may be left out where the package has one.")
+    @Argument(help: "The executable product; may be left out where the package has one.", completion: .products)
     var product: String?
 
     @Option(
         name: .customShort("o"),
-        help: ArgumentHelp("Write the image to a file, if the name ends in .tar, or to a folder.", valueName: "path"))
+        help: ArgumentHelp("Write the image to a file, if the name ends in .tar, or to a folder.", valueName: "path"),
+        completion: .file())
     var output: String?
 
     @Option(help: ArgumentHelp("Push the image to a registry.", valueName: "host/name:tag"))
@@ -35,7 +36,8 @@ struct ImageCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Take a static program that is there already. May be repeated, one for each platform: FILE, OS/ARCH=FILE.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file())
     var binary: [String] = []
 
     @Option(name: [.customLong("port")], help: ArgumentHelp("A port that the program listens on.", valueName: "port"))
@@ -53,7 +55,8 @@ struct ImageCommand: AsyncParsableCommand {
     @Option(
         name: .customLong("add"),
         help: ArgumentHelp(
-            "Put a file or a folder into the image, into /app if nothing else is said.", valueName: "path[:path]"))
+            "Put a file or a folder into the image, into /app if nothing else is said.", valueName: "path[:path]"),
+        completion: .file())
     var additions: [String] = []
 
     @Option(
@@ -61,13 +64,17 @@ struct ImageCommand: AsyncParsableCommand {
         help: ArgumentHelp("An argument of the program, unless the image is run with others.", valueName: "text"))
     var arguments: [String] = []
 
-    @Option(help: ArgumentHelp("Whom the program runs as: nonroot, root or a number.", valueName: "user"))
+    @Option(
+        help: ArgumentHelp("Whom the program runs as: nonroot, root or a number.", valueName: "user"),
+        completion: .list(["nonroot", "root"]))
     var user = "nonroot"
 
     @Option(help: ArgumentHelp("The folder that the program runs in.", valueName: "path"))
     var workingDirectory = ImageRecipe.folder
 
-    @Option(help: ArgumentHelp("CA certificates: a file, host (this machine's) or none.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("CA certificates: a file, host (this machine's) or none.", valueName: "file"),
+        completion: .file())
     var caCertificates = "host"
 
     @Flag(help: "Put the time zones of /usr/share/zoneinfo into the image.")
@@ -76,7 +83,8 @@ struct ImageCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Write the bill of materials (SPDX) to a file. It is attached to a pushed image anyhow, unless none is said.",
-            valueName: "file"))
+            valueName: "file"),
+        completion: .file())
     var sbom: String?
 
     @OptionGroup var targets: TargetFlags

@@ -11,7 +11,7 @@ struct InstallCommand: AsyncParsableCommand {
         discussion: "That is $APUS_BIN, or $XDG_BIN_HOME, or ~/.local/bin."
     )
 
-    @Argument(help: "The executable products to install.")
+    @Argument(help: "The executable products to install.", completion: .products)
     var products: [String] = []
 
     @OptionGroup var build: BuildFlags

@@ -8,18 +8,22 @@ struct NewCommand: AsyncParsableCommand {
         commandName: "new",
         abstract: "Make a new package, with tests and a static program that work at once.",
         discussion: """
-            There is no release of Apus yet, so the package names a copy of its repository: the one that this apus was
-            built in, if it is still there, or what --apus says. A library does not need it.
+            There is no release of Apus yet, so the package names a copy of its repository: the one that this apus \
+            was built in, if it is still there, or what --apus says. A library does not need it.
             """
     )
 
     @Argument(help: "What the package is called; also its folder, which must not be there.")
     var name: String
 
-    @Option(name: [.long, .customShort("t")], help: "What it is: http, server or library.")
+    @Option(
+        name: [.long, .customShort("t")], help: "What it is: http, server or library.",
+        completion: .list(ProjectTemplate.allCases.map(\.rawValue)))
     var template = "http"
 
-    @Option(help: ArgumentHelp("Where Apus comes from: a folder, or an address (branch main).", valueName: "path|url"))
+    @Option(
+        help: ArgumentHelp("Where Apus comes from: a folder, or an address (branch main).", valueName: "path|url"),
+        completion: .directory)
     var apus: String?
 
     @OptionGroup var console: ConsoleFlags

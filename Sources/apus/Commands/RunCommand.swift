@@ -9,8 +9,8 @@ struct RunCommand: AsyncParsableCommand {
         commandName: "run",
         abstract: "Build a program, and run it.",
         discussion: """
-            The program takes the place of apus: it gets the terminal, the signals and the exit status. All that follows
-            PRODUCT, or --, are its arguments. PRODUCT may be left out where the package has one executable.
+            The program takes the place of apus: it gets the terminal, the signals and the exit status. All that \
+            follows PRODUCT, or --, are its arguments. PRODUCT may be left out where the package has one executable. \
             Programs for other processors are run by QEMU's user emulation, if it is installed.
             """
     )
@@ -19,10 +19,18 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var build: BuildFlags
     @OptionGroup var console: ConsoleFlags
 
-    @Argument(parsing: .captureForPassthrough, help: "The product, and its arguments.")
+    @Argument(parsing: .captureForPassthrough, help: "The product, and its arguments.", completion: .products)
     var words: [String] = []
 
     func run() async throws {
+        // All words are taken as they are, those before the product too.
+        if let first = words.first, first.hasPrefix("-"), first != "--" {
+            if ["-h", "-help", "--help"].contains(first) { throw CleanExit.helpRequest(Self.self) }
+            throw ToolError(
+                "apus run has no option \(first)",
+                remedy: "apus run --help; the program's own options stand behind its name, or behind --", status: .usage
+            )
+        }
         let invocation = try console.invocation()
         let project = try Project.find(from: invocation.directory)
         let builder = try await Builder(invocation, project: project)

@@ -4,7 +4,6 @@
 
 import ApusBuild
 import ArgumentParser
-import Glibc
 import SystemPackage
 
 struct TestCommand: AsyncParsableCommand {
@@ -12,9 +11,9 @@ struct TestCommand: AsyncParsableCommand {
         commandName: "test",
         abstract: "Build and run tests: Swift Testing's and XCTest's, with the flags of `go test`.",
         discussion: """
-            Without TARGET: all test targets of the package. A pattern is one regular expression for each level of a test's
-            name, separated by slashes: `-run 'Parser/negative'`. Results of earlier runs are shown as (cached) when nothing
-            has changed that the tests can see; `-count 1` runs them again.
+            Without TARGET: all test targets of the package. A pattern is one regular expression for each level of a \
+            test's name, separated by slashes: `-run 'Parser/negative'`. Results of earlier runs are shown as \
+            (cached) when nothing has changed that the tests can see; `-count 1` runs them again.
             """
     )
 
@@ -47,7 +46,7 @@ struct TestCommand: AsyncParsableCommand {
 
         @Option(
             name: .go("timeout"),
-            help: ArgumentHelp("End a target that runs longer, and show its stacks; 0: never.", valueName: "d"),
+            help: ArgumentHelp("End a target that runs longer (10m), and show its stacks; 0: never.", valueName: "d"),
             transform: { text in
                 guard let duration = TestDuration.parse(text) else {
                     throw ValidationError("\(text) is no duration, such as 90s or 10m")
@@ -70,6 +69,7 @@ struct TestCommand: AsyncParsableCommand {
         @Option(
             name: .go("shuffle"),
             help: ArgumentHelp("Run tests in a random order: off, on, or a seed.", valueName: "off|on|n"),
+            completion: .list(["off", "on"]),
             transform: { text in
                 guard let shuffle = TestShuffle(text) else {
                     throw ValidationError("\(text) is none of off, on and a number")
@@ -103,18 +103,22 @@ struct TestCommand: AsyncParsableCommand {
         @Flag(name: .go("json"), help: "Print events, as `go test -json` does.")
         var json = false
 
-        @Option(name: .go("junit"), help: ArgumentHelp("Write results as JUnit's XML.", valueName: "file"))
+        @Option(
+            name: .go("junit"), help: ArgumentHelp("Write results as JUnit's XML.", valueName: "file"),
+            completion: .file())
         var junit: String?
 
         @Flag(name: .go("cover"), help: "Say which share of the lines was executed.")
         var coverage = false
 
         @Option(
-            name: .go("coverprofile"), help: ArgumentHelp("Write executed lines in lcov's format.", valueName: "file"))
+            name: .go("coverprofile"), help: ArgumentHelp("Write executed lines in lcov's format.", valueName: "file"),
+            completion: .file())
         var coverageProfile: String?
 
         @Option(
-            name: .go("cover-html"), help: ArgumentHelp("Write pages that show executed lines.", valueName: "folder"))
+            name: .go("cover-html"), help: ArgumentHelp("Write pages that show executed lines.", valueName: "folder"),
+            completion: .directory)
         var coveragePages: String?
     }
 
@@ -128,7 +132,9 @@ struct TestCommand: AsyncParsableCommand {
         @Flag(name: .go("release"), help: "Test optimised code.")
         var release = false
 
-        @Option(name: .customShort("o"), help: ArgumentHelp("Keep the test bundle.", valueName: "file"))
+        @Option(
+            name: .customShort("o"), help: ArgumentHelp("Keep the test bundle.", valueName: "file"),
+            completion: .file())
         var output: String?
 
         @Option(
@@ -147,7 +153,9 @@ struct TestCommand: AsyncParsableCommand {
         @Flag(name: .customShort("n"), help: "Print commands, and run none of them.")
         var isDry = false
 
-        @Option(name: .customShort("C"), help: ArgumentHelp("Work in this folder.", valueName: "dir"))
+        @Option(
+            name: .customShort("C"), help: ArgumentHelp("Work in this folder.", valueName: "dir"),
+            completion: .directory)
         var directory: String?
 
         func validate() throws {
@@ -157,14 +165,23 @@ struct TestCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let isTerminal = unsafe isatty(2) == 1 && getenv("TERM").map { unsafe String(cString: $0) } != "dumb"
         let invocation = try Invocation.current(
-            style: isTerminal ? .terminal : .plain, showsCommands: build.showsCommands, isDry: build.isDry,
+            style: Console.isTerminal ? .terminal : .plain, showsCommands: build.showsCommands, isDry: build.isDry,
             directory: build.directory)
         let project = try Project.find(from: invocation.directory)
         let runner = TestRunner(invocation, project: project, options: options(invocation))
         var isWell = true
-        for target in try await destinations.selected(invocation) {
+        let selected = try await destinations.selected(invocation)
+        let oneFile = [
+            "--junit": reports.junit, "-coverprofile": reports.coverageProfile, "--cover-html": reports.coveragePages,
+            "-o": build.output,
+        ].filter { $0.value != nil }.keys.sorted().first
+        if let oneFile, selected.count > 1 {
+            throw ToolError(
+                "\(oneFile) is for one target, and several are named: each would replace what the last has written",
+                status: .usage)
+        }
+        for target in selected {
             if let sanitizer = runner.options.sanitizer, !target.isNative {
                 throw ToolError(
                     "the \(sanitizer.rawValue) sanitizer works on this machine only, and not for \(target.name)",

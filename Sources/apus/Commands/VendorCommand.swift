@@ -9,8 +9,8 @@ struct VendorCommand: AsyncParsableCommand {
         commandName: "vendor",
         abstract: "Put the sources of all dependencies under vendor, so that the project builds with no network.",
         discussion: """
-            apus build and apus test use vendor by themselves when it is there. Call it again after Package.resolved has
-            changed.
+            apus build and apus test use vendor by themselves when it is there. Call it again after Package.resolved \
+            has changed.
             """,
         subcommands: [VendorFetchCommand.self, VendorCheckCommand.self, VendorNativeCommand.self],
         defaultSubcommand: VendorFetchCommand.self

@@ -9,12 +9,12 @@ struct VersionCommand: AsyncParsableCommand {
 
     func run() async throws {
         let invocation = try Invocation.current()
-        print("apus version \(ToolVersion.current) \(Platform.host)")
+        invocation.console.result("apus version \(ToolVersion.current) \(Platform.host)")
         if let toolchain = try? await Toolchain.find(invocation), let version = try? await toolchain.version(invocation)
         {
-            print(version)
+            invocation.console.result(version)
         } else {
-            print("there is no Swift toolchain on PATH")
+            invocation.console.result("there is no Swift toolchain on PATH")
         }
     }
 }
