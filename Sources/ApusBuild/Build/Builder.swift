@@ -141,9 +141,19 @@ public struct Builder: Sendable {
         console.event(BuildEvent(.start, product: product, target: destination.platform))
         do {
             let driver = driver(for: destination, settings, .plain)
-            let check = UpToDateCheck(product: product, driver: driver, hasher: hasher)
+            var check = UpToDateCheck(product: product, driver: driver, hasher: hasher)
+            var answer = try check.ask(placement)
+            var turn: FileLock?
+            defer { withExtendedLifetime(turn) {} }
+            if !invocation.isDry, !answer.isFresh {
+                turn = try await self.turn(in: driver.scratch) {
+                    // Somebody else has built meanwhile, perhaps the same.
+                    check = UpToDateCheck(product: product, driver: driver, hasher: InputHasher())
+                    answer = try check.ask(placement)
+                }
+            }
             let built: BuiltProduct
-            switch try check.ask(placement) {
+            switch answer {
             case .fresh(let resources):
                 console.detail("\(invocation.relative(placement.file)) is up to date")
                 console.event(
@@ -166,6 +176,27 @@ public struct Builder: Sendable {
             console.event(BuildEvent(.failed, product: product, target: destination.platform, text: error.message))
             throw error
         }
+    }
+
+    /// Waits until nobody else builds in a scratch folder. SwiftPM itself keeps two builds apart, but not a build and
+    /// the copying of what the other has made.
+    ///
+    /// - Parameter waited: Called when it was somebody else's turn before.
+    /// - Returns: `nil` on file systems without locks: SwiftPM's own must do there.
+    private func turn(in scratch: FilePath, _ waited: () throws -> Void) async throws -> FileLock? {
+        let file = scratch.appending("apus.lock")
+        do {
+            try Files.makeFolder(scratch)
+            if let lock = try FileLock.acquire(file, .exclusive, waits: false) { return lock }
+        } catch let error as ToolError {
+            invocation.console.detail("other builds are not waited for: \(error.message)")
+            return nil
+        }
+        invocation.console.detail("waiting for another apus, which builds in \(invocation.relative(scratch))")
+        invocation.console.progress("waiting for another apus, which builds here")
+        let lock = try await FileLock.wait(file, .exclusive)
+        try waited()
+        return lock
     }
 
     /// The first few of many reasons.

@@ -54,6 +54,7 @@ public struct Placement: Sendable, Equatable {
         try check()
         for bundle in resources { try Files.copyFolder(bundle, to: resource(bundle)) }
         try Files.copy(executable, to: file)
+        Files.removeRemains(of: file)
     }
 }
 

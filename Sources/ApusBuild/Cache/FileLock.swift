@@ -36,7 +36,7 @@ final class FileLock: Sendable {
         } catch Errno.noSuchFileOrDirectory {
             return nil
         } catch {
-            throw ToolError("cannot open \(file): \(error)", status: .cannotCreate)
+            throw Files.failure("cannot open \(file)", error)
         }
         let lock = FileLock(descriptor, file)
         let operation = (kind == .shared ? LOCK_SH : LOCK_EX) | (waits ? 0 : LOCK_NB)
@@ -46,6 +46,19 @@ final class FileLock: Sendable {
             if failure != .interrupted { throw ToolError("cannot lock \(file): \(failure)", status: .cannotCreate) }
         }
         return lock
+    }
+
+    /// Locks a file as soon as nobody else holds it. Unlike `acquire`, it ends when the task is cancelled: Ctrl-C does
+    /// not end a thread's wait for a lock.
+    ///
+    /// - Returns: `nil` when its folder has been removed.
+    static func wait(_ file: FilePath, _ kind: Kind) async throws -> FileLock? {
+        while true {
+            if let lock = try acquire(file, kind, waits: false) { return lock }
+            if !Files.exists(file.removingLastComponent()) { return nil }
+            // The kernel has no way to wait for a lock and for something else.
+            try await Task.sleep(for: .milliseconds(10))
+        }
     }
 
     /// Notes that it was used now. Decides about nothing but what is removed first when space is needed.
