@@ -222,8 +222,9 @@ int apus_workspace_probe(void) {
     pid_t child = fork();
     if (child == 0) {
         struct failure failure = {0};
-        bool is_possible = make_namespaces(&failure) && make_root(&failure) && access(OLD_ROOT APUS_WORKSPACE_FOLDER, F_OK) != 0;
-        _exit(is_possible ? 0 : failure.number != 0 ? failure.number & 255 : EEXIST);
+        // All but the binding of the user's own folders: what stands in `/` may be of a kind that cannot be bound.
+        bool is_possible = make_namespaces(&failure) && make_root(&failure) && take_over_all(&failure);
+        _exit(is_possible ? 0 : failure.number != 0 ? failure.number & 255 : EPERM);
     }
     if (child < 0) {
         return errno;

@@ -24,8 +24,6 @@ public struct BuildSurroundings: Sendable {
     public var inside: @Sendable (FilePath) -> FilePath
     /// Where a file is that was named from inside.
     public var outside: @Sendable (FilePath) -> FilePath
-    /// Different where these would make different results.
-    public var identity: String
 
     public init(
         arguments: [String] = [], environment: [String: String?] = [:],
@@ -33,8 +31,7 @@ public struct BuildSurroundings: Sendable {
         translate: @escaping @Sendable (String) -> String? = { $0 },
         finish: @escaping @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings? = { _ in nil },
         inside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
-        outside: @escaping @Sendable (FilePath) -> FilePath = { $0 },
-        identity: String = ""
+        outside: @escaping @Sendable (FilePath) -> FilePath = { $0 }
     ) {
         self.arguments = arguments
         self.environment = environment
@@ -43,7 +40,6 @@ public struct BuildSurroundings: Sendable {
         self.finish = finish
         self.inside = inside
         self.outside = outside
-        self.identity = identity
     }
 
     /// Calls as they are.

@@ -36,7 +36,7 @@ final class CacheSession: Sendable {
     /// - Throws: `ToolError` when the cache's folder cannot be used.
     static func begin(_ store: CompileStore, scratch: FilePath, _ invocation: Invocation) async throws -> CacheSession {
         while true {
-            let (generation, hold) = try store.join()
+            let (generation, hold) = try await store.join()
             let session = CacheSession(store, generation, hold, scratch: scratch, invocation.console)
             guard let damage = try await session.damageBefore() else { return session }
             invocation.console.warn("the cache is damaged, and begun anew: \(damage)")
@@ -61,7 +61,7 @@ final class CacheSession: Sendable {
     // MARK: - Before
 
     private func damageBefore() async throws -> String? {
-        let guardian = try FileLock.acquire(generation.ledgerLock, .exclusive, waits: true)
+        let guardian = try await FileLock.wait(generation.ledgerLock, .exclusive)
         defer { withExtendedLifetime(guardian) {} }
         guard var ledger = try generation.readLedger() else { return "its ledger is not what was written" }
         let boot = CacheLedger.currentBoot
@@ -100,16 +100,22 @@ final class CacheSession: Sendable {
         signsOfTrouble.contains { line.contains($0) }
     }
 
-    private static let signsOfTrouble = [
-        "CAS error", "Setting up CAS failed", "caching backend error", "CAS failed", "CAS include-tree",
-        "corrupt object", "unloadable casid", "cache replay failed", "No space left on device", "Bus error", "signal 7",
-    ]
+    private static let signsOfTrouble =
+        [
+            "CAS error", "Setting up CAS failed", "caching backend error", "CAS failed", "CAS include-tree",
+            "No space left on device", "Bus error", "signal 7",
+        ] + signsOfDamage
+
+    /// What a store that was damaged goes on to say in each build: what a killed build had written is in no ledger.
+    private static let signsOfDamage = ["corrupt object", "unloadable casid", "cache replay failed"]
+
+    private static func isDamage(_ line: String) -> Bool { signsOfDamage.contains { line.contains($0) } }
 
     // MARK: - After
 
     /// Compares what the build has used, and notes what it has added.
     func finish(succeeded: Bool) async throws -> CacheVerdict {
-        let guardian = try FileLock.acquire(generation.ledgerLock, .exclusive, waits: true)
+        let guardian = try await FileLock.wait(generation.ledgerLock, .exclusive)
         defer { withExtendedLifetime(guardian) {} }
         guard var ledger = try generation.readLedger() else { return try damaged("its ledger has changed") }
 
@@ -119,8 +125,20 @@ final class CacheSession: Sendable {
         if let difference = await CacheLedger.difference(of: compared, in: generation.cas) {
             return try damaged(difference)
         }
-        try Files.remove(mark)
+        if let trouble, Self.isDamage(trouble) { return try damaged(trouble) }
+        do {
+            try await note(in: &ledger)
+        } catch let error as ToolError {
+            // (No space.) What this build has used was compared, so it holds. The ledger is still the one of a build
+            // under way.
+            console.warn("the cache is not brought up to date: \(error.message)")
+        }
+        return trouble.map(CacheVerdict.unusable) ?? .good
+    }
 
+    /// Notes what the store holds now.
+    private func note(in ledger: inout CacheLedger) async throws {
+        try Files.remove(mark)
         let files = CacheLedger.files(in: generation.cas)
         let new = files.leaves.filter { ledger.leaves[$0] == nil }
         for (name, entry) in await CacheLedger.entries(of: new, in: generation.cas) { ledger.leaves[name] = entry }
@@ -133,8 +151,6 @@ final class CacheSession: Sendable {
         } else {
             try generation.write(ledger)
         }
-        if let trouble { return .unusable(trouble) }
-        return .good
     }
 
     private func damaged(_ reason: String) throws -> CacheVerdict {

@@ -55,6 +55,10 @@ public struct CacheTrimming: Sendable, Equatable {
             if try item.remove() { bytes -= item.bytes } else { used += item.bytes }
         }
         for item in small where bytes > limit { bytes -= try item.renew() }
+        let stores = CompileStore.all(folders)
+        for name in (try? Files.names(in: stores)) ?? [] {
+            try CompileStore.removeRemains(in: stores.appending(name))
+        }
         removed = left - bytes
         left = bytes
     }
@@ -93,6 +97,7 @@ extension CacheGeneration {
     func renew() throws -> Int64 {
         guard let alone = try FileLock.acquire(lock, .exclusive, waits: false) else { return 0 }
         defer { withExtendedLifetime(alone) {} }
+        if !alone.isStillThere { return 0 }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: cas.string)) ?? []
         let versions = names.compactMap(StoreVersion.init).sorted { $0.number < $1.number }
         guard let last = versions.last else { return 0 }

@@ -9,9 +9,11 @@ extension BuildSurroundings {
     /// At the paths of the workspace, with the compilers' cache, which is used as long as the value lives.
     ///
     /// A cache that cannot be used (no space, no permission) is said and left out; the build then runs without.
+    ///
+    /// - Parameter isSecond: Another store has turned out to be damaged in this build.
     static func cached(
         _ project: Project, scratch: FilePath, neighbours: [FilePath], toolchain: Toolchain,
-        destination: BuildDestination, _ invocation: Invocation
+        destination: BuildDestination, isSecond: Bool = false, _ invocation: Invocation
     ) async throws -> BuildSurroundings {
         let workspace = try Workspace.of(project, scratch: scratch, neighbours: neighbours, invocation)
         var surroundings = BuildSurroundings(workspace)
@@ -31,10 +33,10 @@ extension BuildSurroundings {
             invocation.environment["CC"] != nil || ["CC", "SWIFT_EXEC"].contains { destination.environment[$0] != nil }
         do {
             let session = try await CacheSession.begin(store, scratch: scratch, invocation)
-            surroundings.use(session, forC: !hasCompiler, invocation) {
+            surroundings.use(session, forC: !hasCompiler, isSecond: isSecond, invocation) {
                 try await .cached(
                     project, scratch: scratch, neighbours: neighbours, toolchain: toolchain, destination: destination,
-                    invocation)
+                    isSecond: true, invocation)
             }
         } catch let error as ToolError {
             invocation.console.warn("building without the cache: \(error)")
@@ -46,13 +48,12 @@ extension BuildSurroundings {
     private init(_ workspace: Workspace) {
         self.init(
             environment: workspace.environment, wrap: workspace.wrap, translate: workspace.translate,
-            inside: workspace.inside, outside: workspace.outside,
-            identity: workspace.isShared ? "shared" : "in place")
+            inside: workspace.inside, outside: workspace.outside)
     }
 
     /// - Parameter renewed: What takes the place of these when the session's generation is retired.
     private mutating func use(
-        _ session: CacheSession, forC isForC: Bool, _ invocation: Invocation,
+        _ session: CacheSession, forC isForC: Bool, isSecond: Bool, _ invocation: Invocation,
         renewed: @escaping @Sendable () async throws -> BuildSurroundings
     ) {
         let without = self
@@ -64,16 +65,19 @@ extension BuildSurroundings {
         }
         let console = invocation.console
         finish = { succeeded in
-            let verdict = try await session.finish(succeeded: succeeded)
+            let verdict: CacheVerdict
+            do { verdict = try await session.finish(succeeded: succeeded) } catch let error as ToolError {
+                verdict = .unusable(error.message)
+            }
             if console.isVerbose || console.showsCommands, let summary = session.report.summary { console.say(summary) }
             switch verdict {
             case .good:
                 CacheTrimming.daily(invocation)
                 return nil
-            case .damaged(let reason):
+            case .damaged(let reason) where !isSecond:
                 console.warn("the cache was damaged, and is begun anew; building again: \(reason)")
                 return try await renewed()
-            case .unusable(let reason):
+            case .unusable(let reason), .damaged(let reason):
                 console.warn("the cache cannot be used now; building without: \(reason)")
                 return without
             }

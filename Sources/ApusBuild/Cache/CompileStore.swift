@@ -90,7 +90,7 @@ struct CompileStore: Sendable {
     }
 
     /// The generation to be used, locked so that nobody removes it.
-    func join() throws -> (CacheGeneration, FileLock) {
+    func join() async throws -> (CacheGeneration, FileLock) {
         while true {
             let all = Self.generations(in: folder)
             let generation =
@@ -98,11 +98,12 @@ struct CompileStore: Sendable {
                     Self.generation((all.last?.number ?? 0) + 1, in: folder)
                 }
             try Files.makeFolder(generation.folder)
-            guard let lock = try FileLock.acquire(generation.lock, .shared, waits: true) else { continue }
+            guard let lock = try await FileLock.wait(generation.lock, .shared) else { continue }
             // Retired or removed between the look and the lock: then it is another one's turn.
             if generation.isRetired || !lock.isStillThere { continue }
             lock.touch()
             for old in all where old.isRetired { _ = try? Self.remove(old) }
+            try? Self.removeRemains(in: folder)
             try writeCompiler(in: generation)
             let title = folder.appending(Self.titleName)
             if !Files.exists(title) { try Files.write(toolchain.root.string + "\n", to: title) }
@@ -142,12 +143,30 @@ struct CompileStore: Sendable {
             permissions: [.ownerReadWriteExecute, .groupRead, .groupExecute, .otherRead, .otherExecute])
     }
 
+    private static let remainsPrefix = "removed."
+
+    /// Removes what killed calls have left of generations.
+    static func removeRemains(in folder: FilePath) throws {
+        for name in (try? Files.names(in: folder)) ?? [] where name.hasPrefix(remainsPrefix) {
+            try Files.remove(folder.appending(name))
+        }
+    }
+
     /// Removes a generation unless somebody uses it. Says whether it did.
     @discardableResult
     static func remove(_ generation: CacheGeneration) throws -> Bool {
         guard let lock = try FileLock.acquire(generation.lock, .exclusive, waits: false) else { return false }
-        // Whoever waits for the lock finds the file gone, and looks again.
-        try withExtendedLifetime(lock) { try Files.remove(generation.folder) }
+        // Somebody else has removed it between the file's opening and its locking; perhaps there is another of that
+        // number.
+        if !lock.isStillThere { return true }
+        // Under another name first: if this is killed in the middle, nobody takes what is left for a store. Whoever
+        // waits for the lock finds the file gone, and looks again.
+        let number = UInt64.random(in: .min ... .max)
+        let remains = generation.folder.removingLastComponent().appending("\(remainsPrefix)\(number)")
+        try withExtendedLifetime(lock) {
+            try Files.move(generation.folder, to: remains)
+            try Files.remove(remains)
+        }
         return true
     }
 }

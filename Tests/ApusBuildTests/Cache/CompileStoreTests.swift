@@ -31,26 +31,26 @@ import Testing
         try await CacheSession.begin(store, scratch: scratch.path.appending(folder), try invocation)
     }
 
-    @Test func retiredGenerationsAreReplacedAndGoWhenNobodyHoldsThem() throws {
-        let (first, hold) = try store.join()
+    @Test func retiredGenerationsAreReplacedAndGoWhenNobodyHoldsThem() async throws {
+        let (first, hold) = try await store.join()
         #expect(first.number == 1)
         try first.retire(because: "a test")
-        let (second, _) = try store.join()
+        let (second, _) = try await store.join()
         #expect(second.number == 2)
         #expect(Files.exists(first.folder))
         #expect(try !CompileStore.remove(first))
         withExtendedLifetime(hold) {}
     }
 
-    @Test func nobodysRetiredGenerationIsRemovedByTheNextBuild() throws {
-        let first = try store.join().0
+    @Test func nobodysRetiredGenerationIsRemovedByTheNextBuild() async throws {
+        let first = try await store.join().0
         try first.retire(because: "a test")
-        _ = try store.join()
+        _ = try await store.join()
         #expect(!Files.exists(first.folder))
     }
 
     @Test func whatABuildHasUsedIsCompared() async throws {
-        let generation = try store.join().0
+        let generation = try await store.join().0
         try write("one", "v9.1.leaf", in: generation)
         try write("two", "v9.2.leaf", in: generation)
         #expect(try await session().finish(succeeded: true) == .good)
@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test func growingFilesAreComparedBeforeABuildThatIsAlone() async throws {
-        let generation = try store.join().0
+        let generation = try await store.join().0
         try write("data", "v9.data", in: generation)
         #expect(try await session().finish(succeeded: true) == .good)
         try write("dafa", "v9.data", in: generation)
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test func growingFilesOfTwoBuildsAtOnceAreNoted() async throws {
-        let generation = try store.join().0
+        let generation = try await store.join().0
         try write("data", "v9.data", in: generation)
         let first = try await session("a")
         let second = try await session("b")
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func resultsOfAKilledBuildAreComparedByTheNext() async throws {
-        let generation = try store.join().0
+        let generation = try await store.join().0
         try write("one", "v9.1.leaf", in: generation)
         #expect(try await session().finish(succeeded: true) == .good)
         // Begun, and never finished; and what it has used was damaged.
@@ -102,6 +102,34 @@ import Testing
         #expect(try await session.finish(succeeded: false) == .unusable(line))
     }
 
+    @Test("What a killed build has written is in no ledger: the compilers see that it is damaged")
+    func damageThatOnlyCompilersSee() async throws {
+        let line = "error: corrupt object 'llvmcas://1234'"
+        let session = try await session()
+        _ = session.take(line)
+        #expect(try await session.finish(succeeded: false) == .damaged(line))
+        #expect(try await store.join().0.number == 2)
+    }
+
+    @Test func aLedgerThatCannotBeWrittenIsNoFailureOfTheBuild() async throws {
+        let session = try await session()
+        let generation = try #require(CompileStore.generations(in: store.folder).last)
+        try Files.remove(generation.lock)
+        try Files.makeFolder(generation.lock)
+        #expect(try await session.finish(succeeded: true) == .good)
+    }
+
+    @Test func remainsOfRemovedGenerationsGo() async throws {
+        let remains = store.folder.pushing("removed.17/cas/v1.1/v9.data")
+        try Files.write("half", to: remains)
+        let generation = try await store.join().0
+        #expect(!Files.exists(remains))
+        try Files.write("half", to: remains)
+        _ = try CacheTrimming(try invocation.folders, to: 0)
+        #expect(!Files.exists(generation.folder))
+        #expect(try Files.names(in: store.folder) == [CompileStore.titleName])
+    }
+
     @Test func aLedgerIsWholeOrNone() throws {
         var ledger = CacheLedger()
         ledger.boot = "b"
@@ -112,10 +140,10 @@ import Testing
         #expect(CacheLedger(text: String(ledger.text.dropLast(5))) == nil)
     }
 
-    @Test func trimmingTakesWhatWasUsedLongAgoAndLeavesWhatIsUsedNow() throws {
+    @Test func trimmingTakesWhatWasUsedLongAgoAndLeavesWhatIsUsedNow() async throws {
         let folders = try invocation.folders
         try Files.write(String(repeating: "x", count: 1 << 20), to: folders.cache.appending("tests/old"))
-        let (generation, hold) = try store.join()
+        let (generation, hold) = try await store.join()
         try write(String(repeating: "y", count: 1 << 20), "v9.1.leaf", in: generation)
         let trimming = try CacheTrimming(folders, to: 0)
         #expect(!Files.exists(folders.cache.appending("tests/old")))
@@ -124,9 +152,9 @@ import Testing
         withExtendedLifetime(hold) {}
     }
 
-    @Test func aStoreThatIsTooLargeKeepsWhatIsUsedFromNowOn() throws {
+    @Test func aStoreThatIsTooLargeKeepsWhatIsUsedFromNowOn() async throws {
         let folders = try invocation.folders
-        let generation = try store.join().0
+        let generation = try await store.join().0
         try write(String(repeating: "y", count: 1 << 20), "v9.1.leaf", in: generation)
         _ = try CacheTrimming(folders, to: 1000)
         #expect(Files.exists(generation.cas.appending("v1.1/v9.1.leaf")))
