@@ -83,11 +83,12 @@ public struct CommandRunner: Sendable {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     let output = execution.standardOutput
                     let errors = execution.standardError
+                    // Compilers show lines of sources, which may be of any length.
                     group.addTask {
-                        for try await text in output.strings() { lines.take(.output, text) }
+                        for try await text in output.strings(bufferingPolicy: .unbounded) { lines.take(.output, text) }
                     }
                     group.addTask {
-                        for try await text in errors.strings() { lines.take(.errors, text) }
+                        for try await text in errors.strings(bufferingPolicy: .unbounded) { lines.take(.errors, text) }
                     }
                     try await group.waitForAll()
                 }
