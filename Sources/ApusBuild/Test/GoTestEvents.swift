@@ -140,6 +140,15 @@ struct GoTestEvents {
         ]
     }
 
+    /// A package without tests.
+    static func nothing(in package: String, line: String, at time: Double) -> [GoTestEvent] {
+        [
+            GoTestEvent(time: time, action: "start", package: package),
+            GoTestEvent(time: time, action: "output", package: package, output: line + "\n"),
+            GoTestEvent(time: time, action: "skip", package: package, elapsed: 0),
+        ]
+    }
+
     /// A test's name and those of its owners, from the outside in. A slash in a name of one's own choice separates nothing.
     private static func names(_ test: String) -> (name: String, owners: [String]) {
         let levels = SwiftTestingID.split(test[...]).map { String($0.map { $0 == "/" ? "_" : $0 }) }

@@ -88,7 +88,7 @@ struct TestInputs: Sendable {
             let path = bundle.folder.appending(name)
             if name.hasSuffix(".resources") {
                 files += Folder.files(in: path).map { FilePath(name).pushing($0) }
-            } else if isPart(name), manager.isExecutableFile(atPath: path.string), !Folder.isFolder(path) {
+            } else if isPart(name), manager.isExecutableFile(atPath: path.string), !Files.isFolder(path) {
                 files.append(FilePath(name))
             }
         }
@@ -162,11 +162,6 @@ struct TestCache: Sendable {
 
 /// Walks through folders.
 enum Folder {
-    static func isFolder(_ path: FilePath) -> Bool {
-        var isFolder = false
-        return FileManager.default.fileExists(atPath: path.string, isDirectory: &isFolder) && isFolder
-    }
-
     /// All files in a folder and in those in it, by their paths in it, in a fixed order. Links are not followed.
     ///
     /// - Parameter isWanted: By the name of a file or folder.
@@ -179,7 +174,7 @@ enum Folder {
                 let path = inner.appending(name)
                 let whole = folder.pushing(path)
                 let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: whole.string)) != nil
-                if !isLink, isFolder(whole) { open.append(path) } else { files.append(path) }
+                if !isLink, Files.isFolder(whole) { open.append(path) } else { files.append(path) }
             }
         }
         return files.sorted { $0.string < $1.string }

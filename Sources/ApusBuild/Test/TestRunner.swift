@@ -31,11 +31,11 @@ public struct TestRunner: Sendable {
     ) async throws -> Bool {
         let choice = try TestChoice(options)
         let builder = try await Builder(invocation, project: project)
+        let targets = try selectedTargets(builder.facts)
         guard builder.facts.hasTests else {
-            invocation.console.result("?   \t\(builder.facts.name)\t[no test files]")
+            sayNoTests(builder.facts.name)
             return true
         }
-        let targets = try selectedTargets(builder.facts)
         var bundle: TestBundle
         do {
             bundle = try await builder.buildTests(settings: options.settings, for: destination)
@@ -69,9 +69,17 @@ public struct TestRunner: Sendable {
             let nearest = NearestNames.of(name, among: known)
             throw ToolError(
                 "the package \(facts.name) has no test target \(name)",
-                remedy: "there is " + (nearest.isEmpty ? known : nearest).joined(separator: ", "), status: .usage)
+                remedy: known.isEmpty
+                    ? nil : "there is " + (nearest.isEmpty ? known : nearest).joined(separator: ", "), status: .usage)
         }
         return known.filter { options.targets.isEmpty || options.targets.contains($0) }.map(Self.moduleName)
+    }
+
+    private func sayNoTests(_ package: String) {
+        let line = "?   \t\(package)\t[no test files]"
+        guard options.json else { return invocation.console.result(line) }
+        let now = Date().timeIntervalSince1970
+        for event in GoTestEvents.nothing(in: package, line: line, at: now) { invocation.console.result(event.line) }
     }
 
     /// What SwiftPM makes of a target's name that is no identifier.
