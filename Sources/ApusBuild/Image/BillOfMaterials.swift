@@ -72,8 +72,19 @@ public struct BillOfMaterials: Sendable {
                 created: Documents.text(ofTime: created), creators: ["Tool: apus-\(ToolVersion.current)"]),
             packages: [], files: [], relationships: [])
 
+        var identifiers: Set<String> = []
+        /// A program may be called as one of the packages that it is made of.
+        func unused(_ identifier: String) -> String {
+            var result = identifier
+            var number = 2
+            while !identifiers.insert(result).inserted {
+                result = "\(identifier)-\(number)"
+                number += 1
+            }
+            return result
+        }
         func add(_ package: Package, purpose: String) -> String {
-            let identifier = SPDXDocument.identifier("Package", package.name)
+            let identifier = unused(SPDXDocument.identifier("Package", package.name))
             document.packages.append(SPDXDocument.Package(package, identifier: identifier, purpose: purpose))
             return identifier
         }

@@ -96,11 +96,8 @@ public struct ImageLayout: Sendable {
             guard names.isEmpty || Files.exists(folder.appending("oci-layout")) else {
                 throw ToolError("\(folder) is there, and is not an image's folder", status: .cannotCreate)
             }
-            try Files.remove(folder)
         }
-        try Files.replace(folder) { temporary in
-            try FileManager.default.copyItem(atPath: store.folder.string, toPath: temporary.string)
-        }
+        try Files.copyFolder(store.folder, to: folder)
     }
 
     /// Writes the finished layout as a tar file.

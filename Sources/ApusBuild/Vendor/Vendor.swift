@@ -67,6 +67,9 @@ public struct Vendor: Sendable {
     private func mirrors(_ manifest: VendorManifest) async throws -> Mirrors {
         var mirrors = Mirrors()
         for module in manifest.modules {
+            guard Files.exists(folder.appending(module.name)) else {
+                throw ToolError("vendor/\(module.name) is missing", remedy: "apus vendor", status: .data)
+            }
             let tree = try VendoredTree(readingFrom: folder.appending(module.name))
             guard tree.sha256 == module.sha256 else {
                 throw ToolError(
@@ -212,24 +215,25 @@ public struct Vendor: Sendable {
         return (module, tree)
     }
 
-    /// Puts what is ready in the place of what was there. The list is written last: until then, a build says that
-    /// something is not as it should be.
-    private func put(
+    /// Puts what is ready in the place of what was there.
+    ///
+    /// The list is written before the packages come: if this is killed in the middle, builds say that something is not
+    /// as it should be, and the next call knows whose the packages are that are there already.
+    func put(
         _ manifest: VendorManifest, _ checksums: VendorChecksums, from staging: FilePath, insteadOf old: VendorManifest?
     ) throws {
         for module in old?.modules ?? [] { try Files.remove(folder.appending(module.name)) }
         try Files.makeFolder(folder)
+        for place in manifest.modules.map({ folder.appending($0.name) }) where Files.exists(place) {
+            throw ToolError("\(place) is there, and was not made by apus vendor", status: .cannotCreate)
+        }
+        try Files.write(try Documents.encodeReadably(manifest), to: VendorManifest.file(of: project))
         for module in manifest.modules {
-            let place = folder.appending(module.name)
-            if Files.exists(place) {
-                throw ToolError("\(place) is there, and was not made by apus vendor", status: .cannotCreate)
-            }
-            try Files.move(staging.appending(module.name), to: place)
+            try Files.move(staging.appending(module.name), to: folder.appending(module.name))
         }
         // Neither the user's own patterns nor line endings may change what is committed.
         try Files.write("!*\n", to: folder.appending(".gitignore"))
         try Files.write("* -text linguist-vendored\n", to: folder.appending(".gitattributes"))
         try Files.write(checksums.text, to: checksumsFile)
-        try Files.write(try Documents.encodeReadably(manifest), to: VendorManifest.file(of: project))
     }
 }

@@ -50,4 +50,13 @@ struct BillOfMaterialsTests {
                 ])
         }
     }
+    @Test("A program may be called as one of its packages")
+    func sameNames() throws {
+        let bill = BillOfMaterials(
+            product: .init(name: "swift", version: nil), programs: [],
+            dependencies: [.init(name: "a_b", version: nil), .init(name: "a-b", version: nil)],
+            toolchain: [.init(name: "swift", version: "6")], created: 0)
+        let document = try Documents.decode(SPDXDocument.self, from: try bill.encoded(), name: "bill")
+        #expect(Set(document.packages.map(\.identifier)).count == 4)
+    }
 }

@@ -99,6 +99,36 @@ struct VendoredTreeTests {
 
 @Suite("Vendoring")
 struct VendorTests {
+    @Test("What a killed call has begun, the next one finishes")
+    func begun() async throws {
+        try await withTemporaryFolder { folder in
+            let (invocation, _) = try testInvocation(in: folder)
+            let project = Project(root: folder.appending("app"))
+            let vendor = Vendor(invocation, project: project)
+            let manifest = VendorManifest(
+                modules: ["one", "two"].map { name in
+                    VendorModule(
+                        identity: name, name: name, kind: .remoteSourceControl, location: "https://host/\(name)",
+                        version: nil, branch: nil, revision: String(repeating: "0", count: 40), licences: [],
+                        sha256: "", commit: Data())
+                })
+            let staging = folder.appending("staging")
+            try Files.write("1", to: staging.pushing("one/a"))
+            // It comes as far as the second package, which is not there.
+            #expect(throws: ToolError.self) {
+                try vendor.put(manifest, VendorChecksums(), from: staging, insteadOf: nil)
+            }
+            #expect(Files.exists(vendor.folder.pushing("one/a")))
+            await #expect(throws: ToolError.self) { try await vendor.arguments() }
+
+            for name in ["one", "two"] { try Files.write("2", to: staging.pushing(FilePath("\(name)/a"))) }
+            let old = try VendorManifest.of(project)
+            try vendor.put(manifest, VendorChecksums(), from: staging, insteadOf: old)
+            #expect(try Files.readText(vendor.folder.pushing("one/a")) == "2")
+            #expect(try Files.readText(vendor.folder.pushing("two/a")) == "2")
+        }
+    }
+
     @Test("Puts sources there, checks them, and makes SwiftPM take them")
     func whole() async throws {
         try await withTemporaryFolder { folder in
