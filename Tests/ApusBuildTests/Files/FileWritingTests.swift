@@ -14,7 +14,7 @@ import Testing
         #expect(forbidden?.status == .noPermission)
         #expect(forbidden?.message.hasPrefix("cannot write /sys/apus-test: ") == true)
         let full = #expect(throws: ToolError.self) {
-            let file = try FileDescriptor.open("/dev/full", .writeOnly)
+            let file = try FileDescriptor.open(FilePath("/dev/full"), .writeOnly)
             try file.closeAfter { try Files.writeAll([1].span, to: file, named: "/dev/full") }
         }
         #expect(full?.status == .cannotCreate)
@@ -34,7 +34,7 @@ import Testing
 
     @Test func anInterruptionIsNoErrorOfTheFile() async throws {
         try await withTemporaryFolder { folder in
-            #expect(throws: CancellationError.self) {
+            _ = #expect(throws: CancellationError.self) {
                 try Files.replace(folder.appending("a")) { _ in throw CancellationError() }
             }
         }
