@@ -116,6 +116,7 @@ import Testing
 
     @Test func hiddenFilesAndBuiltOnesAreNoSources() async throws {
         try await withTemporaryFolder { folder in
+            try Files.write("", to: folder.appending("Package.swift"))
             try Files.write("", to: folder.pushing("Sources/a.swift"))
             let names = try InputHasher.names(in: folder)
             try Files.write("", to: folder.pushing(".build/x"))

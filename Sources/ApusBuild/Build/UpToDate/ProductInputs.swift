@@ -56,11 +56,13 @@ struct ProductInputs: Sendable, Equatable {
                 if isInput(path) { files.insert(outside(path)) }
             }
             for path in step.outputs where path.hasPrefix(made) {
-                if let range = path.firstRange(of: ".resources/") {
-                    bundles.insert(outside(String(path[..<range.lowerBound]) + ".resources"))
+                // Behind the scratch folder's own path, which may have a `.build` in it.
+                let inner = path.dropFirst(made.count)
+                if let range = inner.firstRange(of: ".resources/") {
+                    bundles.insert(outside(made + inner[..<range.lowerBound] + ".resources"))
                 }
-                if let range = path.firstRange(of: ".build/"), path.hasSuffix(".o") || path.hasSuffix(".swiftmodule") {
-                    objectFolders.insert(String(path[..<range.lowerBound]) + ".build")
+                if let range = inner.firstRange(of: ".build/"), path.hasSuffix(".o") || path.hasSuffix(".swiftmodule") {
+                    objectFolders.insert(made + inner[..<range.lowerBound] + ".build")
                 }
             }
         }
