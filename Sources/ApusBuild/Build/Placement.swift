@@ -43,7 +43,7 @@ public struct Placement: Sendable, Equatable {
         var nearest = folder
         while !Files.exists(nearest), nearest.removeLastComponent() {}
         if unsafe access(nearest.string, W_OK | X_OK) != 0 {
-            throw ToolError("cannot write \(file): \(Errno(rawValue: errno))", status: .cannotCreate)
+            throw Files.failure("cannot write \(file)", Errno(rawValue: errno))
         }
     }
 
