@@ -214,6 +214,8 @@ final class ClientExchange: @unchecked Sendable {
 
     private func flush(followedBy bytes: UnsafeRawBufferPointer) throws(HTTPError) {
         defer { output.removeAll() }
+        // Of the bytes that were to go, some have gone: the server would take what comes next for the rest of them.
+        if let writingFailure { throw writingFailure }
         var progress = 0
         do throws(NetError) {
             try unsafe write(output.bytes, bytes, &progress)

@@ -352,6 +352,37 @@ struct ScriptedPeerTests {
         }
     }
 
+    @Test("A write that has failed is the last one, whatever the body's function makes of it")
+    func swallowedWriteFailure() throws {
+        let mayRead = WaitGroup()
+        mayRead.add()
+        let hasEnd = Channel<Bool>(capacity: 1)
+        let peer = try ScriptedPeer { connection, _ in
+            mayRead.wait()
+            var last: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 1 << 20)
+            while let count = try? connection.read(into: &buffer), count > 0 {
+                last = Array((last + buffer[..<count]).suffix(5))
+                if last == Array("0\r\n\r\n".utf8) { break }
+            }
+            try hasEnd.send(last == Array("0\r\n\r\n".utf8))
+            try? connection.respond("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        }
+        try withPeer(peer) { client, peer throws in
+            let bytes = [UInt8](repeating: 1, count: 30_000_000)
+            let failure = httpFailure {
+                try client.send(peer.request(.post)) { body in
+                    try? withTimeout(.milliseconds(20)) { try body.write(bytes) }
+                    mayRead.done()
+                    try? body.write("more")
+                }
+            }
+            #expect(failure?.code == .timedOut)
+            #expect(hasEnd.receive() == false)
+            #expect(client.idleConnectionCount == 0)
+        }
+    }
+
     @Test("withTimeout and cancel end a request at once, wherever it is", arguments: [0, 1, 2])
     func cancelled(stage: Int) throws {
         let reached = WaitGroup()
