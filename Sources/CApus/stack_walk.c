@@ -11,6 +11,7 @@
 #include <string.h>
 
 #if defined(__linux__)
+#include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #elif defined(__APPLE__)
@@ -23,6 +24,10 @@ int apus_memory_copy(void *to, uintptr_t from, size_t bytes) {
     struct iovec local = {.iov_base = to, .iov_len = bytes};
     struct iovec remote = {.iov_base = (void *)from, .iov_len = bytes};
     ssize_t count = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    // Some containers forbid it, and QEMU's user emulation does not know it.
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
+        return apus_memory_copy_through_pipe(to, from, bytes);
+    }
     return count < 0 ? -errno : (size_t)count == bytes ? 0 : -EFAULT;
 #elif defined(__APPLE__)
     mach_vm_size_t count = 0;
@@ -31,6 +36,31 @@ int apus_memory_copy(void *to, uintptr_t from, size_t bytes) {
     return result == KERN_SUCCESS && count == bytes ? 0 : -EFAULT;
 #endif
 }
+
+#if defined(__linux__)
+int apus_memory_copy_through_pipe(void *to, uintptr_t from, size_t bytes) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -errno;
+    }
+    int result = 0;
+    // Less than the smallest pipe takes, so that no write waits.
+    enum { AT_ONCE = 4096 };
+    for (size_t done = 0; done < bytes && result == 0;) {
+        size_t wanted = bytes - done < AT_ONCE ? bytes - done : AT_ONCE;
+        ssize_t count = write(ends[1], (const void *)(from + done), wanted);
+        if (count < 0) {
+            result = -errno;
+        } else if ((size_t)count < wanted || read(ends[0], (char *)to + done, wanted) != count) {
+            result = -EFAULT;
+        }
+        done += wanted;
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+}
+#endif
 
 /// Reads two words. Plainly where the memory is known to be there: others write it meanwhile, and what comes of that is
 /// an address that leads nowhere.

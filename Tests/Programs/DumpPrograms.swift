@@ -17,7 +17,7 @@ import Darwin
 let dumpScenarios = [
     Scenario("dump-states", run: dumpStates),
     Scenario("waits-for-a-debugger", run: waitsForADebugger),
-    Scenario("dump-many", count: 20_000, run: dumpMany),
+    Scenario("dump-many", count: 20_000, needsAll: true, run: dumpMany),
     Scenario("dump-storm", count: 200, run: dumpStorm),
     Scenario("dump-files", count: 20, run: dumpFiles),
     Scenario("quit-signal", count: 20, run: quitSignal),

@@ -26,6 +26,10 @@ size_t apus_backtrace_frame(uintptr_t frame, uintptr_t slot_low, uintptr_t slot_
                             uintptr_t *_Nonnull addresses, size_t capacity);
 /// Copies memory of this process that may not exist: 0, or -errno.
 int apus_memory_copy(void *_Nonnull to, uintptr_t from, size_t bytes);
+#if defined(__linux__)
+/// The same where no process may read another's memory, be it its own: the kernel reads it for a pipe.
+int apus_memory_copy_through_pipe(void *_Nonnull to, uintptr_t from, size_t bytes);
+#endif
 
 // MARK: Images
 

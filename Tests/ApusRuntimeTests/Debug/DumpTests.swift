@@ -2,6 +2,8 @@
 //
 // A dump names every goroutine, what it waits for and where; SIGQUIT writes one and harms nobody.
 
+import CApus
+import Glibc
 import Testing
 
 @testable import ApusRuntime
@@ -57,6 +59,27 @@ struct DumpTests {
         #expect(main.contains { $0.contains("dumpStates(_:) at ") }, "\(main)")
         #expect(result.output.contains("3 goroutines [channel receive"), "\(result.testDescription)")
     }
+
+    #if os(Linux)
+    @Test("Memory is read where process_vm_readv is not to be had", arguments: [8, 4096, 10_000])
+    func memoryThroughAPipe(bytes: Int) throws {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let size = (bytes + page - 1) / page * page
+        // Its last page may not be read.
+        let memory = unsafe mmap(nil, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)!
+        defer { unsafe munmap(memory, size + page) }
+        #expect(unsafe mprotect(memory + size, page, PROT_NONE) == 0)
+        let place = UInt(bitPattern: memory) + UInt(size - bytes)
+        let content = (0..<bytes).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        unsafe (memory + (size - bytes)).copyMemory(from: content, byteCount: bytes)
+        var copy = [UInt8](repeating: 0, count: bytes)
+        #expect(unsafe apus_memory_copy_through_pipe(&copy, place, bytes) == 0)
+        #expect(copy == content)
+        #expect(unsafe apus_memory_copy_through_pipe(&copy, place + 1, bytes) == -EFAULT)
+        #expect(unsafe apus_memory_copy_through_pipe(&copy, place + UInt(bytes), bytes) == -EFAULT)
+        #expect(unsafe apus_memory_copy_through_pipe(&copy, 0, bytes) == -EFAULT)
+    }
+    #endif
 
     @Test("Very many are described once, and no more than a hundred groups")
     func many() throws {
