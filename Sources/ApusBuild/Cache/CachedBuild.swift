@@ -10,10 +10,11 @@ extension BuildSurroundings {
     ///
     /// A cache that cannot be used (no space, no permission) is said and left out; the build then runs without.
     ///
+    /// - Parameter testManifest: In builds of tests, the list of steps that SwiftPM writes.
     /// - Parameter isSecond: Another store has turned out to be damaged in this build.
     static func cached(
         _ project: Project, scratch: FilePath, neighbours: [FilePath], toolchain: Toolchain,
-        destination: BuildDestination, isSecond: Bool = false, _ invocation: Invocation
+        destination: BuildDestination, testManifest: FilePath?, isSecond: Bool = false, _ invocation: Invocation
     ) async throws -> BuildSurroundings {
         let workspace = try Workspace.of(project, scratch: scratch, neighbours: neighbours, invocation)
         var surroundings = BuildSurroundings(workspace)
@@ -33,10 +34,13 @@ extension BuildSurroundings {
             invocation.environment["CC"] != nil || ["CC", "SWIFT_EXEC"].contains { destination.environment[$0] != nil }
         do {
             let session = try await CacheSession.begin(store, scratch: scratch, invocation)
+            surroundings.testIndex = testManifest.map {
+                TestIndex(in: session.generation, scratch: scratch, manifest: $0, outside: workspace.outside)
+            }
             surroundings.use(session, forC: !hasCompiler, isSecond: isSecond, invocation) {
                 try await .cached(
                     project, scratch: scratch, neighbours: neighbours, toolchain: toolchain, destination: destination,
-                    isSecond: true, invocation)
+                    testManifest: testManifest, isSecond: true, invocation)
             }
         } catch let error as ToolError {
             invocation.console.warn("building without the cache: \(error)")
@@ -56,15 +60,20 @@ extension BuildSurroundings {
         _ session: CacheSession, forC isForC: Bool, isSecond: Bool, _ invocation: Invocation,
         renewed: @escaping @Sendable () async throws -> BuildSurroundings
     ) {
-        let without = self
-        arguments = session.arguments
+        var without = self
+        without.testIndex = nil
+        let testIndex = testIndex
+        self.renewed = renewed
+        withoutCache = { [without] in without }
+        arguments = session.arguments + (testIndex?.arguments ?? [])
         if isForC { environment.merge(session.environment) { $1 } }
-        translate = { line in
+        translate = { [without] line in
+            if let testIndex, testIndex.take(line) { return nil }
             guard let line = without.translate(line) else { return nil }
             return session.take(line) ?? line
         }
         let console = invocation.console
-        finish = { succeeded in
+        finish = { [without] succeeded in
             let verdict: CacheVerdict
             do { verdict = try await session.finish(succeeded: succeeded) } catch let error as ToolError {
                 verdict = .unusable(error.message)

@@ -6,6 +6,7 @@
 //     ~/.cache/apus/compiled/TOOLCHAIN/N/       N grows; the last one that is not retired is used
 //         cas/        LLVM's store, for Swift and C alike
 //         clang       starts clang with the store
+//         index/      what the compilers know of tests (TestIndex.swift)
 //         ledger      what the files of the store hold (CacheLedger.swift), changed by who holds ledger.lock
 //         lock        held by every build that uses the generation; by nobody else when it is removed
 //         retired     nobody begins to use it any more, and why
@@ -24,6 +25,7 @@ struct CacheGeneration: Sendable, Equatable {
     let number: Int
 
     var cas: FilePath { folder.appending("cas") }
+    var index: FilePath { folder.appending("index") }
     var compiler: FilePath { folder.appending("clang") }
     var lock: FilePath { folder.appending("lock") }
     var ledgerLock: FilePath { folder.appending("ledger.lock") }
