@@ -10,9 +10,11 @@
 //
 // What happens in a build of tests:
 //
-//     begin      the scratch folder is marked; what is marked already was left by a killed build: all its objects are suspect
-//     attempt    SwiftPM compiles; remarks tell which objects came from the cache (suspect), and perhaps it misses an index
-//     settle     objects that were compiled: their index is kept. Suspect ones: theirs is put in place. The mark goes.
+//     begin      the scratch folder is marked, unless a killed build has left its mark
+//     attempt    SwiftPM compiles; remarks tell which objects came from the cache, and perhaps it misses an index
+//     settle     Objects from before the mark are left alone. Of the others, those that did not come from the cache and whose index
+//                is from after the mark, too, were compiled: it is kept. All others are suspect (came from the cache, or their
+//                compiler was killed): theirs is put in place. The mark goes.
 //                  settled      nothing was wrong
 //                  incomplete   SwiftPM has to go on, or to look for tests again
 //                  lost         an object's index is nowhere (its build was killed, its file is damaged): the cache must not answer
@@ -41,7 +43,7 @@ final class TestIndex: Sendable {
         /// SwiftPM has looked for an index that was not there.
         var hasMissed = false
         /// A killed build has left things as they are.
-        var isAllSuspect = false
+        var isAfterKilled = false
     }
 
     private let store: TestIndexStore
@@ -79,8 +81,7 @@ final class TestIndex: Sendable {
 
     /// Marks the scratch folder. Called before SwiftPM is.
     func begin() throws {
-        if Files.exists(mark) { reports.withLock { $0.isAllSuspect = true } }
-        try Files.write("", to: mark)
+        if Files.exists(mark) { reports.withLock { $0.isAfterKilled = true } } else { try Files.write("", to: mark) }
     }
 
     /// Looks at a line that was printed inside. Says whether it is not for the user.
@@ -109,10 +110,11 @@ final class TestIndex: Sendable {
             defer { reports = Reports() }
             return reports
         }
-        if !reports.hasJobs, !reports.hasMissed, !reports.isAllSuspect {
+        if !reports.hasJobs, !reports.hasMissed, !reports.isAfterKilled {
             try Files.remove(mark)
             return .settled
         }
+        let start = try Moment(of: mark)
         // (Where SwiftPM has not come so far as to write its list, nothing was compiled.)
         let steps = Files.exists(manifest) ? try BuildManifest.read(manifest).steps : []
         var changed = false
@@ -124,12 +126,12 @@ final class TestIndex: Sendable {
             var isStale = false
             for name in step.inputs where name.hasSuffix(".o") {
                 let object = outside(FilePath(name))
+                guard Files.exists(object), try Moment(of: object) >= start else { continue }
                 guard let hash = try ContentHash.ofFile(object) else { continue }
                 let key = store.key(object: name, hash: hash)
-                let isSuspect = reports.isAllSuspect || reports.replayed.contains(name)
-                if !isSuspect {
-                    // No matter if it cannot be kept (no space): another clone then builds without the cache.
-                    if let entry = try index.entry(of: name, file: object) { try? store.keep(entry, key) }
+                if !reports.replayed.contains(name), let entry = try index.entry(of: name, since: start) {
+                    // No matter if it cannot be kept (no space): another clone then compiles.
+                    try? store.keep(entry, key)
                 } else if let entry = store.entry(key) {
                     if try index.put(entry) { isStale = true }
                 } else {
@@ -144,6 +146,22 @@ final class TestIndex: Sendable {
         }
         try Files.remove(mark)
         return changed || reports.hasMissed ? .incomplete : .settled
+    }
+}
+
+/// When a file was written: it is that of the mark, or of before, or of after it.
+struct Moment: Comparable {
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    init(of file: FilePath) throws {
+        guard let time = Files.changeTime(of: file) else { throw ToolError("cannot read \(file)", status: .noInput) }
+        seconds = time.tv_sec
+        nanoseconds = time.tv_nsec
+    }
+
+    static func < (first: Moment, second: Moment) -> Bool {
+        (first.seconds, first.nanoseconds) < (second.seconds, second.nanoseconds)
     }
 }
 
@@ -166,18 +184,13 @@ struct CompilerIndex {
     /// The index of an object file.
     ///
     /// - Parameter object: Its name inside, which stands in the unit.
-    /// - Parameter file: Itself.
-    /// - Returns: `nil` when there is none, or it is that of an object that was not finished (of a compiler that was killed).
-    func entry(of object: String, file: FilePath) throws -> TestIndexEntry? {
+    /// - Returns: `nil` when there is none, or none that was written after `start`.
+    func entry(of object: String, since start: Moment) throws -> TestIndexEntry? {
         let name = FilePath(object).lastComponent?.stem ?? ""
-        let start = "\(name).o-"
-        for unit in (try? Files.names(in: units)) ?? [] where unit.hasPrefix(start) {
+        for unit in (try? Files.names(in: units)) ?? [] where unit.hasPrefix("\(name).o-") {
             let content = try Files.read(units.appending(unit))
             guard content.firstRange(of: Array(object.utf8)) != nil else { continue }
-            // The compiler writes the object last.
-            guard let written = Files.changeTime(of: units.appending(unit)), let finished = Files.changeTime(of: file),
-                (written.tv_sec, written.tv_nsec) <= (finished.tv_sec, finished.tv_nsec)
-            else { return nil }
+            guard try Moment(of: units.appending(unit)) >= start else { return nil }
             return TestIndexEntry(unit: unit, content: content, records: try recordFiles(of: name, namedIn: content))
         }
         return nil

@@ -50,21 +50,24 @@ import Testing
     }
 
     private let compiled = "<unknown>:0: remark: cache miss for input file '/apus-build/source/some.swift': key 'x'"
-    private var replayed: String { "<unknown>:0: remark: replay output file '\(object)': key 'x'" }
     private var unit: String { get throws { try Files.readText(units.appending("some.swift.o-HASH")) } }
 
-    private func build(_ lines: String...) throws -> TestIndex.Outcome {
+    private func build(
+        _ lines: String..., compiling text: String? = nil, replaying replayed: String? = nil
+    ) throws -> TestIndex.Outcome {
         let index = try index()
         try index.begin()
+        if let text { try compile(text) }
+        if let replayed { try Files.write("object \(replayed)", to: objectFile) }
+        if replayed != nil { #expect(!index.take("<unknown>:0: remark: replay output file '\(object)': key 'x'")) }
         for line in lines { #expect(index.take(line) == line.hasPrefix("error: ")) }
         return try index.settle()
     }
 
     @Test func whatWasCompiledIsBroughtToAnotherClone() throws {
-        try compile("one")
-        #expect(try build(compiled) == .settled)
+        #expect(try build(compiled, compiling: "one") == .settled)
         try Files.remove(products.appending("index"))
-        #expect(try build(replayed, "error: index store path does not exist: /x") == .incomplete)
+        #expect(try build("error: index store path does not exist: /x", replaying: "one") == .incomplete)
         #expect(try unit.hasSuffix("with some.swift-one"))
         #expect(try Files.readText(records.appending("XY/some.swift-one")) == "record one")
         // SwiftPM looks again.
@@ -73,69 +76,64 @@ import Testing
     }
 
     @Test func anIndexOfAnotherVersionIsReplaced() throws {
-        try compile("one")
-        #expect(try build(compiled) == .settled)
-        try compile("two")
-        #expect(try build(compiled) == .settled)
-        try Files.write("object one", to: objectFile)
-        #expect(try build(replayed) == .incomplete)
+        #expect(try build(compiled, compiling: "one") == .settled)
+        #expect(try build(compiled, compiling: "two") == .settled)
+        #expect(try build(replaying: "one") == .incomplete)
         #expect(try unit.hasSuffix("with some.swift-one"))
         // It is in place now, and SwiftPM's list is not touched again.
-        #expect(try build(replayed) == .settled)
+        #expect(try build(replaying: "one") == .settled)
         #expect(Files.exists(derived.appending("SomeTests.swift")))
     }
 
     @Test func withoutAnIndexAllIsCompiledWithAnotherFlag() throws {
-        try compile("one")
-        #expect(try build(replayed) == .lost(object: object))
+        #expect(try build(replaying: "one") == .lost(object: object))
         let index = try index()
         #expect(index.arguments == [])
         try index.separate()
         #expect(index.arguments.count == 2)
         #expect(try self.index().arguments == index.arguments)
-        #expect(try build(compiled) == .settled)
-        #expect(try build(replayed) == .settled)
+        #expect(try build(compiled, compiling: "one") == .settled)
+        #expect(try build(replaying: "one") == .settled)
     }
 
     @Test func aDamagedEntryIsNone() throws {
-        try compile("one")
-        #expect(try build(compiled) == .settled)
+        #expect(try build(compiled, compiling: "one") == .settled)
         let folder = generation.index.appending("v1.1")
         let entry = try #require(try Files.names(in: folder).first)
         var bytes = try Files.read(folder.appending(entry))
         bytes[bytes.count / 2] ^= 1
         try Files.write(bytes, to: folder.appending(entry))
-        #expect(try build(replayed) == .lost(object: object))
+        #expect(try build(replaying: "one") == .lost(object: object))
     }
 
-    @Test func afterAKilledBuildNothingIsTrusted() throws {
-        try compile("one")
-        #expect(try build(compiled) == .settled)
+    @Test func whatAKilledBuildHasCompiledIsKept() throws {
         try index().begin()
-        // What it has compiled meanwhile, nobody knows.
-        try compile("two")
-        #expect(try build() == .lost(object: object))
+        try compile("one")
+        #expect(try build() == .settled)
+        try Files.remove(products.appending("index"))
+        #expect(try build(replaying: "one") == .incomplete)
+    }
+
+    /// The index is older than the object: the build was killed in between, or the object came from the cache.
+    @Test func whatAKilledBuildHasBroughtIsNotTrusted() throws {
+        #expect(try build(compiled, compiling: "one") == .settled)
+        #expect(try build(compiled, compiling: "two") == .settled)
+        try index().begin()
         try Files.write("object one", to: objectFile)
         #expect(try build() == .incomplete)
         #expect(try unit.hasSuffix("with some.swift-one"))
-    }
-
-    /// The compiler was killed when it had written the new index, and not yet the object.
-    @Test func anIndexThatIsNewerThanItsObjectIsNotKept() throws {
-        try compile("one")
-        try Files.write("unit of \(object) with some.swift-two", to: units.appending("some.swift.o-HASH"))
-        #expect(try build(compiled) == .settled)
-        #expect(try build(replayed) == .lost(object: object))
+        try index().begin()
+        try Files.write("object three", to: objectFile)
+        #expect(try build() == .lost(object: object))
     }
 
     @Test func whatIsUsedGoesOnWhenTheStoreIsRenewed() throws {
-        try compile("one")
-        #expect(try build(compiled) == .settled)
+        #expect(try build(compiled, compiling: "one") == .settled)
         try Files.makeFolder(generation.cas.appending("v1.2"))
-        #expect(try build(replayed) == .settled)
+        #expect(try build(replaying: "one") == .settled)
         #expect(try Files.names(in: generation.index.appending("v1.2")).count == 1)
         _ = try generation.renew()
         #expect(!Files.exists(generation.index.appending("v1.1")))
-        #expect(try build(replayed) == .settled)
+        #expect(try build(replaying: "one") == .settled)
     }
 }

@@ -80,18 +80,22 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
 
     /// Only there to end a child that hangs: no run takes anywhere near this long, and none under an emulator ten times it.
     private static var watchdogSeconds: Double {
-        ProcessInfo.processInfo.environment["APUS_TEST_LAUNCHER"] == nil ? 300 : 3000
+        launcher.isEmpty ? 300 : 3000
     }
+
+    /// Tests for another processor run under an emulator, which a child does not inherit: this is its command.
+    fileprivate static let launcher =
+        ProcessInfo.processInfo.environment["APUS_TEST_LAUNCHER"]?.split(separator: " ").map(String.init) ?? []
 
     /// Runs the child to its end. Blocks the calling thread.
     func run() throws -> ChildResult {
         let seed = UInt64.random(in: 0..<1 << 32)
         let process = Process()
         var inherited = ProcessInfo.processInfo.environment
-        // Tests for another processor run under an emulator, which a child does not inherit: this is its command.
-        let launcher = inherited["APUS_TEST_LAUNCHER"].map { $0.split(separator: " ").map(String.init) } ?? []
         let words =
-            launcher + [try Self.executable().path, scenario] + (count.map { [String($0)] } ?? []) + ["seed=\(seed)"]
+            Self.launcher + [try Self.executable().path, scenario] + (count.map { [String($0)] } ?? []) + [
+                "seed=\(seed)"
+            ]
         process.executableURL = URL(fileURLWithPath: words[0])
         process.arguments = Array(words.dropFirst())
         inherited["APUS_WORKERS"] = nil
@@ -203,3 +207,8 @@ func expectScenario(
 
 /// The numbers of workers that scenarios run with: no parallelism, a little, more than the machine has.
 let workerCounts = [1, 2, 8]
+
+extension Trait where Self == ConditionTrait {
+    /// Skips a test under an emulator, for a reason that is said.
+    static func notUnderEmulator(_ reason: Comment) -> Self { .disabled(if: !ChildProgram.launcher.isEmpty, reason) }
+}
