@@ -20,6 +20,9 @@ public struct BuildDestination: Sendable, Equatable {
     /// The compiler's cache works with it. It does not with a compiler of another version than SwiftPM's, whose module
     /// scanner it needs.
     public var usesCompileCache = true
+    /// Keep what it names from being removed.
+    var hold: FileLock?
+    var cacheHolds: [CacheHold] = []
     /// What its programs cannot use, in a sentence. Said when a build fails.
     public var limits: String?
     /// Makes the program of the file that SwiftPM linked, where that is none yet.

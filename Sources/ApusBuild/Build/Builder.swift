@@ -21,6 +21,7 @@ public struct Builder: Sendable {
     public let facts: PackageFacts
     /// What makes SwiftPM take dependencies from the project's folder `vendor`. Empty where there is none.
     let vendorArguments: [String]
+    private let vendorHold: CacheHold?
     /// What this call has read already.
     private let hasher = InputHasher()
 
@@ -30,6 +31,7 @@ public struct Builder: Sendable {
         self.project = project
         toolchain = try await Toolchain.find(invocation)
         facts = try await PackageFacts.of(project, toolchain: toolchain, invocation)
+        vendorHold = try VendorManifest.of(project) == nil ? nil : await CacheHold("vendor", invocation.folders)
         vendorArguments = try await Vendor(invocation, project: project).arguments()
     }
 
@@ -190,7 +192,7 @@ public struct Builder: Sendable {
         let file = scratch.appending("apus.lock")
         do {
             try Files.makeFolder(scratch)
-            if let lock = try FileLock.acquire(file, .exclusive, waits: false) { return lock }
+            if let lock = try FileLock.acquire(file, .exclusive) { return lock }
         } catch let error as ToolError {
             invocation.console.detail("other builds are not waited for: \(error.message)")
             return nil

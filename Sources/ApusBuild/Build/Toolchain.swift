@@ -100,25 +100,12 @@ func realPath(_ path: FilePath) throws -> FilePath {
 
 extension Invocation {
     /// The program of that name which comes first on PATH.
-    public func programOnPath(_ name: String) -> FilePath? {
-        for folder in programFolders {
-            let file = folder.appending(name)
-            // (A folder may be "executed" too.)
-            if FileManager.default.isExecutableFile(atPath: file.string), !Files.isFolder(file) { return file }
-        }
-        return nil
-    }
-
-    /// The folders on PATH; where it is not set, those that a login has. Relative ones would be others in each folder.
-    private var programFolders: [FilePath] {
-        (environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin").split(separator: ":").filter { $0.hasPrefix("/") }
-            .map { FilePath(String($0)) }
-    }
+    public func programOnPath(_ name: String) -> FilePath? { Programs.find(name, environment: environment) }
 
     /// The programs `apus-NAME` on PATH, by NAME.
     public func plugins() -> [String] {
         var names: Set<String> = []
-        for folder in programFolders {
+        for folder in Programs.folders(environment) {
             for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
             where name.hasPrefix("apus-") {
                 names.insert(String(name.dropFirst("apus-".count)))

@@ -144,7 +144,7 @@ final class CacheSession: Sendable {
         for (name, entry) in await CacheLedger.entries(of: new, in: generation.cas) { ledger.leaves[name] = entry }
         // The last one that uses the generation notes the rest. Whoever joins meanwhile waits for this lock.
         hold.withLock { $0 = nil }
-        if let alone = try FileLock.acquire(generation.lock, .exclusive, waits: false) {
+        if let alone = try FileLock.acquire(generation.lock, .exclusive) {
             ledger.growing = await CacheLedger.entries(of: files.growing, in: generation.cas)
             try generation.write(ledger)
             withExtendedLifetime(alone) {}

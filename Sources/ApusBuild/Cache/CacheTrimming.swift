@@ -80,8 +80,8 @@ extension CacheInventory.Item {
         switch content {
         case .generation(let generation): return try CompileStore.remove(generation)
         case .other(let path):
-            try Files.remove(path)
-            return true
+            let cache = path.removingLastComponent().removingLastComponent()
+            return try CacheHold.whileUnused(kind, in: cache) { try Files.remove(path) }
         }
     }
 
@@ -95,7 +95,7 @@ extension CacheInventory.Item {
 extension CacheGeneration {
     /// Removes all but the last of the store's folders, and adds a new one. Says how many bytes went; 0 while a build uses it.
     func renew() throws -> Int64 {
-        guard let alone = try FileLock.acquire(lock, .exclusive, waits: false) else { return 0 }
+        guard let alone = try FileLock.acquire(lock, .exclusive) else { return 0 }
         defer { withExtendedLifetime(alone) {} }
         if !alone.isStillThere { return 0 }
         let names = (try? FileManager.default.contentsOfDirectory(atPath: cas.string)) ?? []

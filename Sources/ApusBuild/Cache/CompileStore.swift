@@ -157,7 +157,7 @@ struct CompileStore: Sendable {
     /// Removes a generation unless somebody uses it. Says whether it did.
     @discardableResult
     static func remove(_ generation: CacheGeneration) throws -> Bool {
-        guard let lock = try FileLock.acquire(generation.lock, .exclusive, waits: false) else { return false }
+        guard let lock = try FileLock.acquire(generation.lock, .exclusive) else { return false }
         // Somebody else has removed it between the file's opening and its locking; perhaps there is another of that
         // number.
         if !lock.isStillThere { return true }

@@ -6,7 +6,9 @@ private import Glibc
 internal import SystemPackage
 
 /// A lock on a file, held until the value is gone.
-final class FileLock: Sendable {
+final class FileLock: Sendable, Equatable {
+    static func == (first: FileLock, second: FileLock) -> Bool { first === second }
+
     enum Kind: Sendable {
         /// With others of this kind.
         case shared
@@ -24,10 +26,10 @@ final class FileLock: Sendable {
 
     deinit { try? descriptor.close() }
 
-    /// Locks a file, which is made when it is not there.
+    /// Locks a file, which is made when it is not there. Does not wait.
     ///
-    /// - Returns: `nil` when somebody else holds it and `waits` is false, or its folder has been removed.
-    static func acquire(_ file: FilePath, _ kind: Kind, waits: Bool) throws -> FileLock? {
+    /// - Returns: `nil` when somebody else holds it, or its folder has been removed.
+    static func acquire(_ file: FilePath, _ kind: Kind) throws -> FileLock? {
         let descriptor: FileDescriptor
         do {
             descriptor = try FileDescriptor.open(
@@ -39,7 +41,7 @@ final class FileLock: Sendable {
             throw Files.failure("cannot open \(file)", error)
         }
         let lock = FileLock(descriptor, file)
-        let operation = (kind == .shared ? LOCK_SH : LOCK_EX) | (waits ? 0 : LOCK_NB)
+        let operation = (kind == .shared ? LOCK_SH : LOCK_EX) | LOCK_NB
         while flock(descriptor.rawValue, operation) != 0 {
             let failure = Errno(rawValue: errno)
             if failure == .wouldBlock { return nil }
@@ -48,13 +50,13 @@ final class FileLock: Sendable {
         return lock
     }
 
-    /// Locks a file as soon as nobody else holds it. Unlike `acquire`, it ends when the task is cancelled: Ctrl-C does
-    /// not end a thread's wait for a lock.
+    /// Locks a file as soon as nobody else holds it. Ends when the task is cancelled: Ctrl-C would not end a thread that waits
+    /// in the kernel.
     ///
     /// - Returns: `nil` when its folder has been removed.
     static func wait(_ file: FilePath, _ kind: Kind) async throws -> FileLock? {
         while true {
-            if let lock = try acquire(file, kind, waits: false) { return lock }
+            if let lock = try acquire(file, kind) { return lock }
             if !Files.exists(file.removingLastComponent()) { return nil }
             // The kernel has no way to wait for a lock and for something else.
             try await Task.sleep(for: .milliseconds(10))

@@ -51,7 +51,7 @@ struct DebianSource: TargetSource {
         }
         // Two calls would write the same files.
         try Files.makeFolder(folder)
-        guard let lock = try FileLock.acquire(folder.appending("lock"), .exclusive, waits: false) else {
+        guard let lock = try FileLock.acquire(folder.appending("lock"), .exclusive) else {
             throw ToolError("another apus is using Debian's packages", remedy: "wait for it", status: .unavailable)
         }
         defer { withExtendedLifetime(lock) {} }

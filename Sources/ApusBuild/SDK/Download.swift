@@ -26,7 +26,7 @@ struct Download: Sendable {
         if try ContentHash.ofFile(file) == sha256 { return file }
         try Files.makeFolder(folder)
         // Two calls that load the same file would write over each other.
-        guard let lock = try FileLock.acquire(folder.appending("\(sha256).lock"), .exclusive, waits: false) else {
+        guard let lock = try FileLock.acquire(folder.appending("\(sha256).lock"), .exclusive) else {
             throw ToolError("another apus is downloading \(name)", remedy: "wait for it", status: .unavailable)
         }
         defer { withExtendedLifetime(lock) {} }

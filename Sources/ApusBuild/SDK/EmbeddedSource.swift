@@ -77,12 +77,15 @@ struct EmbeddedSource: TargetSource {
         let name = "zig-\(Self.zigVersion)"
         let folder = store.linkers.appending(name)
         let hashFile = folder.appending("sha256")
-        try Files.makeFolder(store.linkers)
         let file = store.linkers.appending("lock")
-        var lock = try FileLock.acquire(file, .exclusive, waits: false)
-        if lock == nil {
+        var lock: FileLock?
+        while lock == nil {
+            try Files.makeFolder(store.linkers)
+            lock = try FileLock.acquire(file, .exclusive)
+            if lock != nil { break }
             invocation.console.say("waiting for another apus, which gets Zig")
-            lock = try FileLock.acquire(file, .exclusive, waits: true)
+            // (None: the last embedded target has been removed meanwhile, and the folder with it.)
+            lock = try await FileLock.wait(file, .exclusive)
         }
         defer { withExtendedLifetime(lock) {} }
         if Files.exists(hashFile) { return (name, folder, try Files.readText(hashFile)) }

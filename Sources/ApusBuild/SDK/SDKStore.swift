@@ -5,10 +5,12 @@
 //     targets/linux-arm64/target.json      the record; it names the content
 //     targets/linux-arm64/CONTENT/sdks/    for --swift-sdks-path, and whatever else the target is made of
 //     targets/linux-arm64.lock             held by whoever changes the target
+//     targets/linux-arm64.use              held by those who build for it, together; alone by who removes content
 //     linkers/zig-VERSION/                 what embedded targets are linked with; theirs together
 //
 // A target is replaced by writing its new content beside the old one, then the record, in one step, and then removing the
-// old content. Whoever is killed in between leaves content that no record names: the next change removes it.
+// old content. Whoever is killed in between leaves content that no record names, and so does who replaces a target that
+// somebody builds for: the next change removes it.
 
 internal import FoundationEssentials
 public import SystemPackage
@@ -32,6 +34,8 @@ public struct SDKStore: Sendable {
     func content(of record: TargetRecord, named name: TargetName) -> FilePath {
         folder(of: name).appending(record.content)
     }
+
+    func useLock(of name: TargetName) -> FilePath { folder.appending("\(name.fileSuffix).use") }
 
     func recordFile(of name: TargetName) -> FilePath { folder(of: name).appending("target.json") }
 

@@ -67,6 +67,11 @@ public struct TargetKeeper: Sendable {
         if invocation.isDry { throw ToolError("apus target add cannot only be shown", status: .usage) }
         let lock = try lock(name)
         defer { withExtendedLifetime(lock) {} }
+        var holds: [CacheHold] = []
+        for kind in ["debian", "downloads", "modules", "proofs", "zig"] {
+            if let hold = try await CacheHold(kind, invocation.folders) { holds.append(hold) }
+        }
+        defer { withExtendedLifetime(holds) {} }
         let old = try? store.record(of: name)
         try removeContent(of: name, except: old?.content)
 
@@ -165,6 +170,10 @@ public struct TargetKeeper: Sendable {
         }
         let lock = try lock(name)
         defer { withExtendedLifetime(lock) {} }
+        guard let alone = try FileLock.acquire(store.useLock(of: name), .exclusive) else {
+            throw ToolError("another apus builds for \(name) now", remedy: "wait for it", status: .unavailable)
+        }
+        defer { withExtendedLifetime(alone) {} }
         try Files.remove(store.recordFile(of: name))
         try Files.remove(store.folder(of: name))
         let isEmbedded = store.names().contains { ((try? store.record(of: $0)) ?? nil)?.source.kind == .embedded }
@@ -175,15 +184,17 @@ public struct TargetKeeper: Sendable {
         try Files.makeFolder(store.folder)
         guard
             let lock = try FileLock.acquire(
-                store.folder.appending("\(name.fileSuffix).lock"), .exclusive, waits: false)
+                store.folder.appending("\(name.fileSuffix).lock"), .exclusive)
         else {
             throw ToolError("another apus is changing the target \(name)", remedy: "wait for it", status: .unavailable)
         }
         return lock
     }
 
-    /// Removes what a killed call has left, or what was replaced.
+    /// Removes what a killed call has left, or what was replaced; not while somebody builds for the target.
     private func removeContent(of name: TargetName, except content: String?) throws {
+        guard let alone = try FileLock.acquire(store.useLock(of: name), .exclusive) else { return }
+        defer { withExtendedLifetime(alone) {} }
         let folder = store.folder(of: name)
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
         where entry.hasPrefix("content-") && entry != content {

@@ -118,6 +118,7 @@ public struct TargetRecord: Sendable, Equatable, Codable {
         hash.add("source", source.sha256)
         hash.add("compiler", compiler.version + compiler.sha256)
         hash.add("options", buildOptions.joined(separator: "\0"))
+        hash.add("linking", ((linking?.linker ?? []) + (linking?.libraries ?? [])).joined(separator: "\0"))
         return hash.finish()
     }
 }

@@ -2,7 +2,6 @@
 //
 // QEMU's user emulation, which runs a program for another processor as if it were one of this machine's.
 
-internal import FoundationEssentials
 public import SystemPackage
 
 /// A `qemu-ARCHITECTURE` that is installed.
@@ -28,25 +27,5 @@ public struct Emulator: Sendable, Equatable {
         }
         // QEMU takes what begins with a hyphen as its own until it has seen the program, which a path never is.
         return Command(program.string, words + [guest.string] + arguments)
-    }
-}
-
-/// Programs on PATH.
-enum Programs {
-    /// The path of a program, where PATH has it.
-    static func find(_ name: String, environment: [String: String]) -> FilePath? {
-        // What Debian's own login gives, for an environment without PATH.
-        let path = environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin"
-        for folder in path.split(separator: ":") {
-            let file = FilePath(String(folder)).appending(name)
-            if isProgram(file) { return file }
-        }
-        return nil
-    }
-
-    private static func isProgram(_ file: FilePath) -> Bool {
-        var isFolder = false
-        return FileManager.default.fileExists(atPath: file.string, isDirectory: &isFolder) && !isFolder
-            && FileManager.default.isExecutableFile(atPath: file.string)
     }
 }

@@ -26,6 +26,8 @@ extension Target {
             staticArguments: staticOptions, environment: environment, identity: fingerprint,
             limits: tier == .embedded ? EmbeddedModule.limits : nil,
             link: linkStep)
+        destination.hold = hold
+        destination.cacheHolds = cacheHolds
         destination.usesCompileCache = environment["SWIFT_EXEC"] == nil
         return destination
     }

@@ -50,13 +50,14 @@ public struct Target: Sendable, Equatable {
     /// What compiled code for this target depends on, beside the machine's toolchain: part of the keys of caches.
     public let fingerprint: String
 
+    /// Keep what the target is made of, and what is used with it, from being removed.
+    var hold: FileLock?
+    var cacheHolds: [CacheHold] = []
+
     public var platform: Platform { name.platform }
 
     /// Its programs run on this machine as they are.
     public var isNative: Bool { architecture == .host }
-
-    /// As it stands in names of programs, `linux-arm-v7`; `nil` where nobody named the target.
-    public var programSuffix: String? { isExplicit ? name.fileSuffix : nil }
 
     /// As it stands in names of scratch folders: `linux-amd64`.
     public var folderName: String { name.fileSuffix }

@@ -30,12 +30,21 @@ public struct TargetResolver: Sendable {
 
     /// The target of a name.
     public func target(_ name: TargetName, isExplicit: Bool) async throws -> Target {
+        // Looked at twice: who removes it is waited for. (No lock where nothing may be written: then nothing is removed.)
+        let isThere = try store.record(of: name) != nil
+        let hold = isThere ? try? await FileLock.wait(store.useLock(of: name), .shared) : nil
         guard let record = try store.record(of: name) else {
             if name == .host { return .host(isExplicit: isExplicit) }
             throw notReady(name)
         }
         try await require(record, named: name)
-        return target(record, name: name, isExplicit: isExplicit)
+        var target = target(record, name: name, isExplicit: isExplicit)
+        target.hold = hold
+        let kinds = (record.toolchain == nil ? [] : ["modules"]) + (record.linking == nil ? [] : ["zig"])
+        for kind in kinds {
+            if let hold = try await CacheHold(kind, invocation.folders) { target.cacheHolds.append(hold) }
+        }
+        return target
     }
 
     /// - Throws: `ToolError` (`unavailable`) where a target that was added cannot be built for any more.

@@ -42,6 +42,19 @@ import Testing
         withExtendedLifetime(hold) {}
     }
 
+    @Test func whatABuildUsesIsNotTrimmed() async throws {
+        let folders = try invocation.folders
+        let file = folders.cache.appending("modules/one/module.pcm")
+        try Files.write("compiled", to: file)
+        var hold = try await CacheHold("modules", folders)
+        #expect(hold != nil)
+        #expect(try CacheTrimming(folders, to: 0).used > 0)
+        #expect(Files.exists(file))
+        hold = nil
+        #expect(try CacheTrimming(folders, to: 0).used == 0)
+        #expect(!Files.exists(file))
+    }
+
     @Test func nobodysRetiredGenerationIsRemovedByTheNextBuild() async throws {
         let first = try await store.join().0
         try first.retire(because: "a test")

@@ -11,7 +11,7 @@ import Testing
     private var file: FilePath { folder.path.appending("lock") }
 
     @Test func waitingEndsWhenNobodyHoldsItAnyMore() async throws {
-        var lock = try FileLock.acquire(file, .exclusive, waits: false)
+        var lock = try FileLock.acquire(file, .exclusive)
         #expect(lock != nil)
         let file = file
         let waiter = Task { try await FileLock.wait(file, .exclusive) != nil }
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test func waitingEndsWithItsTask() async throws {
-        let lock = try FileLock.acquire(file, .exclusive, waits: false)
+        let lock = try FileLock.acquire(file, .exclusive)
         let file = file
         let waiter = Task { try await FileLock.wait(file, .shared) != nil }
         waiter.cancel()

@@ -71,12 +71,29 @@ struct TargetKeeperTests {
         }
     }
 
+    @Test("A target that somebody builds for is not removed")
+    func used() async throws {
+        try await with { keeper, _ in
+            try add(keeper, Self.arm64, version: try await CompilerVersion.ask(keeper.invocation.commands))
+            do {
+                let destination = try await TargetResolver(keeper.invocation).target(Self.arm64, isExplicit: true)
+                    .destination
+                defer { withExtendedLifetime(destination) {} }
+                let error = #expect(throws: ToolError.self) { try keeper.remove(Self.arm64) }
+                #expect(error?.message == "another apus builds for linux/arm64 now")
+                #expect(Files.exists(keeper.store.folder(of: Self.arm64)))
+            }
+            try keeper.remove(Self.arm64)
+            #expect(!Files.exists(keeper.store.folder(of: Self.arm64)))
+        }
+    }
+
     @Test("While one call changes a target, another is refused")
     func locked() async throws {
         try await with { keeper, _ in
             try add(keeper, Self.arm64, version: "v")
             let file = keeper.store.folder.appending("linux-arm64.lock")
-            let lock = try #require(try FileLock.acquire(file, .exclusive, waits: false))
+            let lock = try #require(try FileLock.acquire(file, .exclusive))
             let error = try #require(throws: ToolError.self) { try keeper.remove(Self.arm64) }
             #expect(error.message == "another apus is changing the target linux/arm64")
             #expect(Files.exists(keeper.store.recordFile(of: Self.arm64)))

@@ -49,9 +49,9 @@ struct TargetResolverTests {
         try await with(version: "unused") { invocation, _ in
             let targets = try await TargetResolver(invocation).targets(flags: [])
             #expect(targets == [.host(isExplicit: false)])
-            #expect(targets[0].programSuffix == nil)
+            #expect(!targets[0].isExplicit)
             let named = try await TargetResolver(invocation).targets(flags: ["host"])
-            #expect(named[0].programSuffix == Platform.host.fileSuffix)
+            #expect(named[0].isExplicit && named[0].folderName == Platform.host.fileSuffix)
             #expect(try named[0].command(running: "/x/y", environment: [:]) == Command("/x/y"))
         }
     }
@@ -93,7 +93,6 @@ struct TargetResolverTests {
             // Its own compiler builds; the machine's reads Package.swift.
             #expect(target.environment["SWIFT_EXEC"] == content.pushing("toolchain/bin/swiftc").string)
             #expect(target.environment["SWIFT_EXEC_MANIFEST"] == folder.pushing("bin/swiftc").string)
-            #expect(target.programSuffix == "linux-arm64")
             let destination = target.destination
             #expect(destination.isNamed && destination.fileSuffix == "linux-arm64")
             #expect(destination.staticArguments == ["--static-swift-stdlib"])
