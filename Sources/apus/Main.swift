@@ -55,7 +55,16 @@ enum Main {
         } catch is CancellationError {
             exit(ToolError.Status.interrupted.rawValue)
         } catch {
-            Apus.exit(withError: error)
+            // What the parser of arguments has found, or help that was asked for.
+            let status = Apus.exitCode(for: error)
+            let message = Apus.fullMessage(for: error)
+            if !status.isSuccess {
+                end(message.hasPrefix("Error: ") ? String(message.dropFirst("Error: ".count)) : message, status.rawValue)
+            }
+            do { try FileDescriptor.standardOutput.writeAll("\(message)\n".utf8) } catch {
+                end("cannot write to standard output: \(error)", ToolError.Status.cannotCreate.rawValue)
+            }
+            exit(0)
         }
     }
 

@@ -34,13 +34,17 @@ struct AddTarget: AsyncParsableCommand {
         commandName: "add",
         abstract: "Make a target ready, and prove it: build a program for it, and run that where QEMU is installed.",
         discussion: """
-            Where it comes from:
-              embedded    Embedded Swift, out of the toolchain, linked by Zig from the Python Package Index (100 MB).
-                          For linux/arm/v7, linux/arm/v6, linux/riscv64, linux/arm64; nothing needs to be said for the first three.
-              debian      All of Swift, out of Debian's packages (1.1 GB), with the compiler that they belong to. For
-                          linux/arm64 on amd64, and the other way round.
-              PATH, URL   All of Swift, out of a Swift SDK bundle for the toolchain's version, such as the Static Linux SDK
-                          of swift.org. From a URL it needs --checksum.
+            It comes from one of:
+
+            embedded: Embedded Swift, out of the toolchain, linked by Zig from the Python Package Index (100 MB). For linux/arm/v7, \
+            linux/arm/v6, linux/riscv64 and linux/arm64; nothing needs to be said for the first three.
+
+            debian: all of Swift, out of Debian's packages (1.1 GB), with the compiler that they belong to. For linux/arm64 on \
+            amd64, and the other way round.
+
+            PATH or URL: all of Swift, out of a Swift SDK bundle for the toolchain's version, such as the Static Linux SDK of \
+            swift.org. From a URL it needs --checksum.
+
             A target that is there is replaced once the new one is proved. What is cut off goes on at the next call.
             """
     )
