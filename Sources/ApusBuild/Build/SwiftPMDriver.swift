@@ -141,8 +141,8 @@ struct SwiftPMDriver: Sendable {
         guard goal == .tests, let index = surroundings.testIndex else {
             return (try await attempt(goal, report(title)), false)
         }
-        try index.begin()
         for _ in 0..<2 {
+            try index.begin()
             // An index of older sources leads SwiftPM to lists of tests that do not compile.
             let report = report(title, holdingBack: "PackageDiscoveredTests.derived/")
             let isSuccess: Bool
