@@ -15,6 +15,8 @@ public struct TestBundle: Sendable {
     public let environment: [String: String]
     /// Where it was built, and so where it runs: its sources and resources are known to it by the paths there.
     public let surroundings: BuildSurroundings
+    /// Its main program is the tool's (TestEntryPoint.swift): it takes an order, and prints line by line.
+    public let ordersTests: Bool
 
     /// Makes the command that runs one of its programs: for another processor with an emulator in front.
     public var launch: @Sendable (_ program: FilePath, _ arguments: [String]) throws -> Command = {
@@ -53,10 +55,14 @@ extension Builder {
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
         let surroundings = try await surroundings(for: destination, settings, areTests: true)
-        let scratch = project.scratch(settings.scratchName(for: destination))
-        let main = scratch.appending(TestEntryPoint.fileName)
-        if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }
-        settings.arguments += ["--experimental-test-entry-point-path", surroundings.inside(main).string]
+        // SwiftPM loses tests of macros when it is given a main program for them ("No build description for module").
+        let ordersTests = !facts.hasTestsOfMacros
+        if ordersTests {
+            let scratch = project.scratch(settings.scratchName(for: destination))
+            let main = scratch.appending(TestEntryPoint.fileName)
+            if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }
+            settings.arguments += ["--experimental-test-entry-point-path", surroundings.inside(main).string]
+        }
         let driver = driver(for: destination, settings, surroundings)
         try await driver.build(.tests)
         let bundle = driver.products.appending("\(facts.name)PackageTests.xctest")
@@ -75,6 +81,6 @@ extension Builder {
         }
         return TestBundle(
             file: bundle, platform: destination.platform, folder: driver.products, environment: [:],
-            surroundings: surroundings)
+            surroundings: surroundings, ordersTests: ordersTests)
     }
 }

@@ -21,6 +21,8 @@ public struct PackageFacts: Sendable, Equatable, Codable {
         public let kind: String
         /// Where its sources are, if the manifest says so; relative to the package.
         public let path: String?
+        /// What it depends on among the package's own targets, and products of others.
+        public let dependencies: [String]
     }
 
     public let name: String
@@ -34,6 +36,12 @@ public struct PackageFacts: Sendable, Equatable, Codable {
     public var executables: [String] { products.filter { $0.kind == "executable" }.map(\.name).sorted() }
 
     public var hasTests: Bool { targets.contains { $0.kind == "test" } }
+
+    /// Tests look into macros, so SwiftPM builds them as it builds macros.
+    public var hasTestsOfMacros: Bool {
+        let macros = Set(targets.filter { $0.kind == "macro" }.map(\.name))
+        return targets.contains { $0.kind == "test" && !macros.isDisjoint(with: $0.dependencies) }
+    }
 
     /// The facts of a project's package.
     ///
@@ -146,6 +154,17 @@ public struct PackageFacts: Sendable, Equatable, Codable {
                 let name: String
                 let type: String
                 let path: String?
+                /// `{"byName": ["NAME", null]}`, `{"target": ["NAME", null]}`, `{"product": ["NAME", "PACKAGE", …]}`
+                let dependencies: [TargetDependency]?
+            }
+            struct TargetDependency: Decodable {
+                let name: String
+                init(from decoder: any Decoder) throws {
+                    let container = try decoder.container(keyedBy: AnyKey.self)
+                    let kind = container.allKeys.first ?? AnyKey(stringValue: "byName")
+                    var words = try container.nestedUnkeyedContainer(forKey: kind)
+                    name = try words.decode(String.self)
+                }
             }
             /// `{"fileSystem": [{"path": "/…"}]}`, `{"sourceControl": […]}`, `{"registry": […]}`
             struct Dependency: Decodable {
@@ -165,7 +184,9 @@ public struct PackageFacts: Sendable, Equatable, Codable {
         }
         name = decoded.name
         localPackages = decoded.dependencies.flatMap { $0.fileSystem ?? [] }.map(\.path)
-        targets = decoded.targets.map { Target(name: $0.name, kind: $0.type, path: $0.path) }
+        targets = decoded.targets.map {
+            Target(name: $0.name, kind: $0.type, path: $0.path, dependencies: ($0.dependencies ?? []).map(\.name))
+        }
         var products = decoded.products.map { Product(kind: $0.type.name, name: $0.name, targets: $0.targets) }
         let declared = Set(products.filter { $0.kind == "executable" }.flatMap(\.targets))
         for target in targets where target.kind == "executable" && !declared.contains(target.name) {

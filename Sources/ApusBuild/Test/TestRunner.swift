@@ -36,6 +36,11 @@ public struct TestRunner: Sendable {
             sayNoTests(builder.facts.name)
             return true
         }
+        if options.shuffle != .off, builder.facts.hasTestsOfMacros {
+            throw ToolError(
+                "tests of macros run in the order that SwiftPM gives them",
+                remedy: "leave -shuffle out, or move the tests of macros to a package of their own", status: .usage)
+        }
         var bundle: TestBundle
         do {
             bundle = try await builder.buildTests(settings: options.settings, for: destination)

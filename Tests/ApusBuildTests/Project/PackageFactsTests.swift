@@ -24,6 +24,19 @@ import Testing
         #expect(facts.products.first?.kind == "library")
     }
 
+    @Test(arguments: [
+        (#"{"byName": ["Impl", null]}"#, true), (#"{"target": ["Impl", null]}"#, true),
+        (#"{"product": ["Impl2", "q", null, null]}"#, false), (#"{"byName": ["Lib", null]}"#, false),
+    ])
+    func testsOfMacrosAreKnown(_ dependency: String, _ expected: Bool) throws {
+        let macros = dump.replacing(
+            #"{"name": "LibTests", "type": "test"}"#,
+            with: #"{"name": "Impl", "type": "macro"}, {"name": "T", "type": "test", "dependencies": [\#(dependency)]}"#)
+        let facts = try PackageFacts(dump: macros)
+        #expect(facts.hasTestsOfMacros == expected)
+        #expect(try !PackageFacts(dump: dump).hasTestsOfMacros)
+    }
+
     @Test func anUnknownDescriptionIsAnError() {
         #expect(throws: ToolError.self) { try PackageFacts(dump: "{}") }
     }
