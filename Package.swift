@@ -197,3 +197,10 @@ let package = Package(
         .testTarget(name: "ApusTests", dependencies: apus, swiftSettings: swiftSettings),
     ]
 )
+
+// `.ci/run` sets this where nothing of the build tool runs: with its dependencies it is half of a build.
+if Context.environment["APUS_WITHOUT_TOOL"] != nil {
+    let tool: Set = ["CApusBuild", "CZlib", "ApusBuild", "apus", "ApusBuildTests"]
+    package.targets.removeAll { tool.contains($0.name) }
+    package.products.removeAll { tool.contains($0.name) }
+}
