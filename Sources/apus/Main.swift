@@ -55,9 +55,10 @@ enum Main {
         } catch is CancellationError {
             exit(ToolError.Status.interrupted.rawValue)
         } catch {
-            // What the parser of arguments has found, or help that was asked for.
+            // What the parser of arguments has found, or help that was asked for; or a status alone.
             let status = Apus.exitCode(for: error)
             let message = Apus.fullMessage(for: error)
+            if message.isEmpty { exit(status.rawValue) }
             if !status.isSuccess {
                 end(message.hasPrefix("Error: ") ? String(message.dropFirst("Error: ".count)) : message, status.rawValue)
             }
