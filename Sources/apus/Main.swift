@@ -60,7 +60,8 @@ enum Main {
             let message = Apus.fullMessage(for: error)
             if message.isEmpty { exit(status.rawValue) }
             if !status.isSuccess {
-                end(message.hasPrefix("Error: ") ? String(message.dropFirst("Error: ".count)) : message, status.rawValue)
+                let prefix = "Error: "
+                end(message.hasPrefix(prefix) ? String(message.dropFirst(prefix.count)) : message, status.rawValue)
             }
             do { try FileDescriptor.standardOutput.writeAll("\(message)\n".utf8) } catch {
                 end("cannot write to standard output: \(error)", ToolError.Status.cannotCreate.rawValue)

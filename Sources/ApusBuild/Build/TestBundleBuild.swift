@@ -59,7 +59,7 @@ extension Builder {
         let ordersTests = !facts.hasTestsOfMacros
         if ordersTests {
             let scratch = project.scratch(settings.scratchName(for: destination))
-            let main = scratch.appending(TestEntryPoint.fileName)
+            let main = scratch.pushing(FilePath(TestEntryPoint.fileName))
             if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }
             settings.arguments += ["--experimental-test-entry-point-path", surroundings.inside(main).string]
         }

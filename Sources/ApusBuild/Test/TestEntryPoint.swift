@@ -11,7 +11,8 @@ enum TestEntryPoint {
     /// Names a file with the order: for XCTest a test a line, for Swift Testing the filters of tests that run together.
     static let orderVariable = "APUS_TEST_ORDER"
 
-    static let fileName = "apus-test-main.swift"
+    /// Of this name, since it is the only one that packages of Swift before 5.5 may begin in (they know no `@main`).
+    static let fileName = "apus-test-main/main.swift"
 
     /// The source for a package's bundle. The same for each build, so that nothing is linked again for it.
     static func source(package: String) -> String {
@@ -30,7 +31,11 @@ enum TestEntryPoint {
         import \(TestRunner.moduleName(package))PackageDiscoveredTests
         #endif
 
-        @main
+        // By its symbol: whoever names something deprecated is warned.
+        @_silgen_name("apus_test_main") private func begin()
+        @available(*, deprecated) @_silgen_name("apus_test_main") func apusTestMain() { ApusTestMain.main() }
+        begin()
+
         @available(*, deprecated, message: "Not really: so that tests of deprecated things are named without warnings.")
         struct ApusTestMain {
             /// What the compiler calls for an asynchronous main. XCTest wants one that is not.

@@ -31,7 +31,8 @@ import Testing
     func testsOfMacrosAreKnown(_ dependency: String, _ expected: Bool) throws {
         let macros = dump.replacing(
             #"{"name": "LibTests", "type": "test"}"#,
-            with: #"{"name": "Impl", "type": "macro"}, {"name": "T", "type": "test", "dependencies": [\#(dependency)]}"#)
+            with: #"{"name": "Impl", "type": "macro"}, {"name": "T", "type": "test", "dependencies": [\#(dependency)]}"#
+        )
         let facts = try PackageFacts(dump: macros)
         #expect(facts.hasTestsOfMacros == expected)
         #expect(try !PackageFacts(dump: dump).hasTestsOfMacros)

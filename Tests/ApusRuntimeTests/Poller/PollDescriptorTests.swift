@@ -235,7 +235,9 @@ struct PollDescriptorTests {
     }
 
     #if os(Linux)
-    @Test("A kernel without waits in nanoseconds, and a filter that refuses them", arguments: [ENOSYS, EPERM])
+    @Test(
+        "A kernel without waits in nanoseconds, and a filter that refuses them",
+        .notUnderEmulator("it knows no filters of system calls"), arguments: [ENOSYS, EPERM])
     func refused(error: Int32) throws {
         try expectScenario("poller-refused", count: Int(error), workers: 2)
     }
