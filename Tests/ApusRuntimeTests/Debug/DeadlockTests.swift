@@ -6,10 +6,6 @@ import Testing
 
 @Suite("Deadlock")
 struct DeadlockTests {
-    /// Where a deadlock is one for certain, since each thread of the process is known.
-    private static let isCertain = ConditionTrait.notUnderEmulator(
-        "an emulator has a thread of its own, which might wake somebody")
-
     private func expectDeadlock(
         _ scenario: String, workers: Int, debug: String = "", contains parts: [String],
         sourceLocation: SourceLocation = #_sourceLocation
@@ -27,12 +23,14 @@ struct DeadlockTests {
         #expect(!result.errors.contains("it came back"), "\(result.testDescription)", sourceLocation: sourceLocation)
     }
 
-    @Test("The main thread alone", Self.isCertain, arguments: workerCounts)
+    @Test("The main thread alone", .wholeProgramDeadlock, arguments: workerCounts)
     func main(workers: Int) throws {
         try expectDeadlock("deadlock-main", workers: workers, contains: ["\"main\" [channel receive", "0 goroutines"])
     }
 
-    @Test("Goroutines and those who wait for them", Self.isCertain, arguments: workerCounts, ["", "migrate=1,queue=2"])
+    @Test(
+        "Goroutines and those who wait for them", .wholeProgramDeadlock, arguments: workerCounts,
+        ["", "migrate=1,queue=2"])
     func goroutines(workers: Int, debug: String) throws {
         try expectDeadlock(
             "deadlock-goroutine", workers: workers, debug: debug,
@@ -47,12 +45,13 @@ struct DeadlockTests {
             contains: ["\"first, second\" [mutex", "\"second, first\" [mutex", "Mutex<>.withLock<A, B>(_:)"])
     }
 
-    @Test("In an initializer, while the main thread holds up others", Self.isCertain, arguments: workerCounts)
+    @Test("In an initializer, while the main thread holds up others", .wholeProgramDeadlock, arguments: workerCounts)
     func initializer(workers: Int) throws {
         try expectDeadlock("deadlock-initializer", workers: workers, contains: ["\"initializer\" [channel receive"])
     }
 
-    @Test("Threads that wait: the program's, and those of blocking calls", Self.isCertain, arguments: workerCounts)
+    @Test(
+        "Threads that wait: the program's, and those of blocking calls", .wholeProgramDeadlock, arguments: workerCounts)
     func threads(workers: Int) throws {
         try expectDeadlock("deadlock-threads", workers: workers, contains: ["4 threads [channel receive"])
         try expectDeadlock(
@@ -60,14 +59,16 @@ struct DeadlockTests {
         try expectDeadlock("deadlock-after-threads", workers: workers, contains: ["\"main\" [channel receive"])
     }
 
-    @Test("After timers and sockets, and beside open ones", Self.isCertain, arguments: workerCounts, ["", "rounds=1"])
+    @Test(
+        "After timers and sockets, and beside open ones", .wholeProgramDeadlock, arguments: workerCounts,
+        ["", "rounds=1"])
     func others(workers: Int, debug: String) throws {
         try expectDeadlock("deadlock-after-timers", workers: workers, debug: debug, contains: ["20 goroutines ["])
         try expectDeadlock("deadlock-after-descriptors", workers: workers, debug: debug, contains: ["0 goroutines"])
         try expectDeadlock("deadlock-beside-descriptors", workers: workers, debug: debug, contains: ["\"idle\" ["])
     }
 
-    @Test("What was printed before appears", Self.isCertain)
+    @Test("What was printed before appears", .wholeProgramDeadlock)
     func output() throws {
         let result = try ChildProgram("deadlock-output", workers: 2).run()
         #expect(result.end == .exited(2) && result.output == "printed before\n", "\(result.testDescription)")

@@ -21,7 +21,8 @@ import Testing
         #expect(result.end == .killed(signal: SIGTERM), "\(result.testDescription)")
     }
 
-    @Test(arguments: [1, 2, 4]) func deadlocksAreFound(workers: Int) throws {
+    @Test(.wholeProgramDeadlock, arguments: [1, 2, 4])
+    func deadlocksAreFound(workers: Int) throws {
         try ChildProgram("signals-deadlock-afterwards", workers: workers).run().expectEnd(
             .exited(2), errors: "apus: all goroutines are asleep: deadlock!")
         // The monitor looks after 10 ms instead of a second.

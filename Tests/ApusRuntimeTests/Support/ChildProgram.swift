@@ -211,4 +211,9 @@ let workerCounts = [1, 2, 8]
 extension Trait where Self == ConditionTrait {
     /// Skips a test under an emulator, for a reason that is said.
     static func notUnderEmulator(_ reason: Comment) -> Self { .disabled(if: !ChildProgram.launcher.isEmpty, reason) }
+
+    /// Skips a test of whole-program deadlocks where those are none for certain.
+    static var wholeProgramDeadlock: Self {
+        .notUnderEmulator("an emulator has a thread of its own, which might wake somebody")
+    }
 }
