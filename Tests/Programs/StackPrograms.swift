@@ -194,8 +194,6 @@ private func idleGoroutines(_ run: Run) {
 
 /// The memory of stacks that nobody needs any more goes back to the system, and the stacks serve again.
 private func trimming(_ run: Run) {
-    // What the first goroutine costs is not what is measured: an emulator notes every page of the address space for stacks.
-    go {}.join()
     let before = Cost.residentBytes
     for _ in 0..<2 {
         let gate = Channel<Void>(capacity: 0)
