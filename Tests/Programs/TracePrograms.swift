@@ -17,7 +17,7 @@ let traceScenarios = [
     Scenario("trace-everything", count: 20, run: traceEverything),
     Scenario("trace-exit", run: { run in go { exitProcess(Int32(run.count) + 6) }.join() }),
     Scenario("trace-killed", count: 9, run: traceKilled),
-    Scenario("trace-much", count: 20_000, run: traceMuch),
+    Scenario("trace-much", count: 20_000, needsAll: true, run: traceMuch),
     Scenario("trace-simulation", run: traceSimulation),
     Scenario("trace-full", count: 100_001, run: traceFull),
 ]

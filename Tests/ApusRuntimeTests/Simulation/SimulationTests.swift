@@ -152,7 +152,7 @@ struct SimulationTests {
     }
 
     // Two, since Swift 6.2 does not let a child program capture an argument.
-    @Test("No steps stop the program")
+    @Test("No steps stop the program", .exitTest)
     func noSteps() async {
         let result = await #expect(
             processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]
@@ -163,7 +163,7 @@ struct SimulationTests {
         #expect(text.contains("apus: withSimulation(stepLimit: 0): a run takes one step or more\n"))
     }
 
-    @Test("A negative number of steps stops the program")
+    @Test("A negative number of steps stops the program", .exitTest)
     func negativeSteps() async {
         let result = await #expect(
             processExitsWith: .signal(6 /* SIGABRT */), observing: [\.standardErrorContent]

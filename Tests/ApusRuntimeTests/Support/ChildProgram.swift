@@ -212,6 +212,11 @@ extension Trait where Self == ConditionTrait {
     /// Skips a test under an emulator, for a reason that is said.
     static func notUnderEmulator(_ reason: Comment) -> Self { .disabled(if: !ChildProgram.launcher.isEmpty, reason) }
 
+    /// Skips a test that Swift Testing runs in a process of its own where that takes a command of ours.
+    static var exitTest: Self {
+        .notUnderEmulator("Swift Testing starts the test's process itself, without the emulator")
+    }
+
     /// Skips a test of whole-program deadlocks where those are none for certain.
     static var wholeProgramDeadlock: Self {
         .notUnderEmulator("an emulator has a thread of its own, which might wake somebody")
