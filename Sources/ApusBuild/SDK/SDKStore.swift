@@ -55,7 +55,7 @@ public struct SDKStore: Sendable {
     }
 
     /// Options in records name files of the content as `{content}/…`, and linkers as `{linkers}/…`, so that the data folder
-    /// can be moved.
+    /// can be moved; but for targets out of Debian's packages, whose compiler names its loader by the whole path.
     func expanded(_ option: String, content: FilePath) -> String {
         option.replacing("{content}", with: content.string).replacing("{linkers}", with: linkers.string)
     }
