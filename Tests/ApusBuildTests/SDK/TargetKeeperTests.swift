@@ -74,17 +74,31 @@ struct TargetKeeperTests {
     @Test("A target that somebody builds for is not removed")
     func used() async throws {
         try await with { keeper, _ in
-            try add(keeper, Self.arm64, version: try await CompilerVersion.ask(keeper.invocation.commands))
-            do {
-                let destination = try await TargetResolver(keeper.invocation).target(Self.arm64, isExplicit: true)
-                    .destination
-                defer { withExtendedLifetime(destination) {} }
-                let error = #expect(throws: ToolError.self) { try keeper.remove(Self.arm64) }
-                #expect(error?.message == "another apus builds for linux/arm64 now")
-                #expect(Files.exists(keeper.store.folder(of: Self.arm64)))
-            }
+            try add(keeper, Self.arm64, version: "Swift version 1")
+            try expectRefusal(keeper)
             try keeper.remove(Self.arm64)
             #expect(!Files.exists(keeper.store.folder(of: Self.arm64)))
+        }
+    }
+
+    /// While the lock is held, which ends with this function.
+    private func expectRefusal(_ keeper: TargetKeeper) throws {
+        let hold = try #require(try FileLock.acquire(keeper.store.useLock(of: Self.arm64), .shared))
+        defer { withExtendedLifetime(hold) {} }
+        let error = #expect(throws: ToolError.self) { try keeper.remove(Self.arm64) }
+        #expect(error?.message == "another apus builds for linux/arm64 now")
+        #expect(Files.exists(keeper.store.folder(of: Self.arm64)))
+    }
+
+    @Test("Who builds for a target holds its lock")
+    func held() async throws {
+        try await with { keeper, _ in
+            try add(keeper, Self.arm64, version: try await CompilerVersion.ask(keeper.invocation.commands))
+            let target = try await TargetResolver(keeper.invocation).target(Self.arm64, isExplicit: true)
+            let destination = target.destination
+            #expect(destination.hold != nil && destination.hold == target.hold)
+            #expect(try FileLock.acquire(keeper.store.useLock(of: Self.arm64), .exclusive) == nil)
+            withExtendedLifetime(destination) {}
         }
     }
 
