@@ -20,7 +20,8 @@ public struct BuildDestination: Sendable, Equatable {
     /// The compiler's cache works with it. It does not with a compiler of another version than SwiftPM's, whose module
     /// scanner it needs.
     public var usesCompileCache = true
-    /// Keep what it names from being removed.
+    /// Keep what it names from being removed. The compiler lets a value go after its last use, so whoever builds says
+    /// `defer { destination.keep() }`.
     var hold: FileLock?
     var cacheHolds: [CacheHold] = []
     /// What its programs cannot use, in a sentence. Said when a build fails.
@@ -46,4 +47,10 @@ public struct BuildDestination: Sendable, Equatable {
 
     /// This machine.
     public static var host: BuildDestination { BuildDestination(platform: .host) }
+
+    /// What it names may be removed after this, and not before.
+    func keep() {
+        withExtendedLifetime(hold) {}
+        withExtendedLifetime(cacheHolds) {}
+    }
 }

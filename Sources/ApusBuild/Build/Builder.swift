@@ -21,7 +21,7 @@ public struct Builder: Sendable {
     public let facts: PackageFacts
     /// What makes SwiftPM take dependencies from the project's folder `vendor`. Empty where there is none.
     let vendorArguments: [String]
-    private let vendorHold: CacheHold?
+    let vendorHold: CacheHold?
     /// What this call has read already.
     private let hasher = InputHasher()
 
@@ -52,6 +52,10 @@ public struct Builder: Sendable {
         if width > 1, settings.jobs == nil { settings.jobs = max(1, Machine.processors / width) }
 
         return try await concurrently(destinations, width: width) { [settings] destination in
+            defer {
+                destination.keep()
+                withExtendedLifetime(vendorHold) {}
+            }
             var built: [BuiltProduct] = []
             for product in products {
                 let placement = Placement(

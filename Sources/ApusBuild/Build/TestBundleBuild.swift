@@ -51,6 +51,10 @@ extension Builder {
         guard facts.hasTests else {
             throw ToolError("the package \(facts.name) has no tests", status: .usage)
         }
+        defer {
+            destination.keep()
+            withExtendedLifetime(vendorHold) {}
+        }
         var settings = settings
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"

@@ -30,6 +30,8 @@ public struct TestRunner: Sendable {
         for destination: BuildDestination = .host,
         launch: (@Sendable (FilePath, [String]) throws -> Command)? = nil
     ) async throws -> Bool {
+        // The tests run with the target's libraries.
+        defer { destination.keep() }
         let choice = try TestChoice(options)
         let builder = try await Builder(invocation, project: project)
         let targets = try selectedTargets(builder.facts)
