@@ -178,12 +178,12 @@ struct TestReportsTests {
                 "BenchmarkA_b-2\t      10\t    0.2500 ns/op"
             ),
         ])
-    func benchmarks(_ result: BenchmarkResult, _ line: String) {
+    func linesOfBenchmarks(_ result: BenchmarkResult, _ line: String) {
         #expect(result.line(processors: 2, width: 0) == line)
     }
 
     @Test("A benchmark's report")
-    func benchmarkReport() {
+    func reportOfBenchmarks() {
         #expect(
             BenchmarkResult(line: #"{"name":"benchmarkAdd()","iterations":10,"nanoseconds":12.5}"#.utf8)
                 == BenchmarkResult(name: "benchmarkAdd()", iterations: 10, nanoseconds: 12.5))
