@@ -78,10 +78,8 @@ struct ChildProgram: Sendable, CustomTestStringConvertible {
         return settings
     }
 
-    /// Only there to end a child that hangs: no run takes anywhere near this long, and none under an emulator ten times it.
-    private static var watchdogSeconds: Double {
-        launcher.isEmpty ? 300 : 3000
-    }
+    /// Only there to end a child that hangs: no run takes anywhere near this long.
+    private static var watchdogSeconds: Double { 300 }
 
     /// Tests for another processor run under an emulator, which a child does not inherit: this is its command.
     fileprivate static let launcher =
