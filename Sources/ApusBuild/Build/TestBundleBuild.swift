@@ -15,8 +15,6 @@ public struct TestBundle: Sendable {
     public let environment: [String: String]
     /// Where it was built, and so where it runs: its sources and resources are known to it by the paths there.
     public let surroundings: BuildSurroundings
-    /// Its main program is the tool's (TestEntryPoint.swift): it takes an order, and prints line by line.
-    public let ordersTests: Bool
 
     /// Makes the command that runs one of its programs: for another processor with an emulator in front.
     public var launch: @Sendable (_ program: FilePath, _ arguments: [String]) throws -> Command = {
@@ -59,9 +57,9 @@ extension Builder {
         settings.linkage = .dynamic
         settings.variant = settings.variant.isEmpty ? "test" : "test-\(settings.variant)"
         let surroundings = try await surroundings(for: destination, settings, areTests: true)
-        // SwiftPM loses tests of macros when it is given a main program for them ("No build description for module").
-        let ordersTests = !facts.hasTestsOfMacros
-        if ordersTests {
+        // SwiftPM loses tests of macros when it is given a main program for them ("No build description for module"). Its own does
+        // not print line by line, and knows no order (TestRunner refuses -shuffle).
+        if !facts.hasTestsOfMacros {
             let scratch = project.scratch(settings.scratchName(for: destination))
             let main = scratch.pushing(FilePath(TestEntryPoint.fileName))
             if !invocation.isDry { try TestEntryPoint.place(at: main, package: facts.name) }
@@ -85,6 +83,6 @@ extension Builder {
         }
         return TestBundle(
             file: bundle, platform: destination.platform, folder: driver.products, environment: [:],
-            surroundings: surroundings, ordersTests: ordersTests)
+            surroundings: surroundings)
     }
 }

@@ -32,7 +32,7 @@ struct TestCacheTests {
             let products = folder.appending(".build").appending("debug")
             return TestBundle(
                 file: products.appending("xPackageTests.xctest"), platform: .host, folder: products, environment: [:],
-                surroundings: .plain, ordersTests: true)
+                surroundings: .plain)
         }
 
         func key(_ environment: [String: String] = [:]) async throws -> String {
